@@ -1,0 +1,37 @@
+# How every target of this project is compiled.
+
+if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
+endif()
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_C_STANDARD 11)
+set(CMAKE_C_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_CXX_VISIBILITY_PRESET hidden)
+set(CMAKE_C_VISIBILITY_PRESET hidden)
+set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+
+find_package(Threads REQUIRED)
+
+add_library(sparccl_options INTERFACE)
+# A fused multiply-add would give other bits than the same formula elsewhere.
+target_compile_options(sparccl_options INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion
+  $<$<COMPILE_LANGUAGE:C,CXX>:-ffp-contract=off>
+  $<$<BOOL:${SPARCCL_WERROR}>:-Werror>)
+
+# SPARCCL_HAVE_MPI: whether the MPI transport is built.
+if(SPARCCL_MPI STREQUAL "ON")
+  find_package(MPI REQUIRED COMPONENTS CXX)
+elseif(SPARCCL_MPI STREQUAL "AUTO")
+  find_package(MPI COMPONENTS CXX)
+endif()
+if(NOT SPARCCL_MPI STREQUAL "OFF" AND MPI_CXX_FOUND)
+  set(SPARCCL_HAVE_MPI TRUE)
+else()
+  set(SPARCCL_HAVE_MPI FALSE)
+endif()

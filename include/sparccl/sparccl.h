@@ -1,0 +1,175 @@
+/* The C API, in the manner of nccl.h. Plain C11.
+ *
+ * Every function returns a code; sparcclGetLastError has the sentence that belongs to it. A failed
+ * call leaves residual and history of its tensor as they were. Handles that were destroyed are
+ * recognised, never followed. All functions may be called from any thread, but one communicator and
+ * its tensors from one thread at a time, except sparcclCommAbort and sparcclCommGetAsyncError. */
+#ifndef SPARCCL_H_
+#define SPARCCL_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <sparccl/export.h>
+
+#define SPARCCL_MAJOR 0
+#define SPARCCL_MINOR 1
+#define SPARCCL_PATCH 0
+#define SPARCCL_VERSION_CODE (SPARCCL_MAJOR * 10000 + SPARCCL_MINOR * 100 + SPARCCL_PATCH)
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct sparcclComm* sparcclComm_t;     /* one rank's end of a group of ranks */
+typedef struct sparcclTensor* sparcclTensor_t; /* residual and history of one named tensor */
+
+/* 0 to 7 equal ncclResult_t. */
+typedef enum {
+  sparcclSuccess = 0,
+  sparcclUnhandledCudaError = 1,
+  sparcclSystemError = 2,
+  sparcclInternalError = 3,
+  sparcclInvalidArgument = 4,
+  sparcclInvalidUsage = 5,
+  sparcclRemoteError = 6,
+  sparcclInProgress = 7,
+  sparcclMismatch = 8,   /* the ranks disagree about the call */
+  sparcclBadPacket = 9,  /* a peer sent bytes that are not a packet of this tensor */
+  sparcclBadState = 10,  /* a state file is truncated, corrupted, or of another tensor */
+  sparcclNonFinite = 11, /* a gradient was not finite, under sparcclNonFiniteError */
+  sparcclTimeout = 12,   /* a peer did not arrive in time */
+  sparcclAborted = 13    /* the communicator was aborted */
+} sparcclResult_t;
+
+/* Equal to ncclDataType_t. */
+typedef enum {
+  sparcclInt8 = 0,
+  sparcclChar = 0,
+  sparcclUint8 = 1,
+  sparcclInt32 = 2,
+  sparcclInt = 2,
+  sparcclUint32 = 3,
+  sparcclInt64 = 4,
+  sparcclUint64 = 5,
+  sparcclFloat16 = 6,
+  sparcclHalf = 6,
+  sparcclFloat32 = 7,
+  sparcclFloat = 7,
+  sparcclFloat64 = 8,
+  sparcclDouble = 8,
+  sparcclBfloat16 = 9
+} sparcclDataType_t;
+
+/* Equal to ncclRedOp_t. */
+typedef enum {
+  sparcclSum = 0,
+  sparcclProd = 1,
+  sparcclMax = 2,
+  sparcclMin = 3,
+  sparcclAvg = 4
+} sparcclRedOp_t;
+
+typedef enum {
+  sparcclDistortionPrevious = 0, /* divide by the value sent last step (the default) */
+  sparcclDistortionCurrent = 1   /* divide by this step's accumulated value */
+} sparcclDistortion_t;
+
+typedef enum {
+  sparcclNonFinitePropagate = 0, /* the result is NaN on every rank (the default) */
+  sparcclNonFiniteError = 1      /* as propagate, and the call returns sparcclNonFinite */
+} sparcclNonFinite_t;
+
+#define SPARCCL_WIRE_AUTO (-1) /* values travel in the type of the tensor */
+#define SPARCCL_CONFIG_MAGIC 0x7370636cu
+
+/* Always begin with SPARCCL_CONFIG_INITIALIZER: it carries the size and version that this header
+ * was compiled with. */
+typedef struct sparcclConfig_v1 {
+  size_t size;
+  unsigned int magic;
+  unsigned int version;
+  double density;     /* share of the entries sent per step, in (0, 1] */
+  uint64_t k;         /* number of entries sent per step; overrides density unless 0 */
+  double mu;          /* RegTop-k's mu, >= 0; 0 is Top-k */
+  int distortion;     /* sparcclDistortion_t */
+  int wire;           /* sparcclDataType_t of the values on the wire, or SPARCCL_WIRE_AUTO */
+  int nonFinite;      /* sparcclNonFinite_t */
+  int reserved;       /* 0 */
+  uint64_t timeoutMs; /* communicators: wait for a rank at most so long; 0: for ever */
+} sparcclConfig_t;
+
+#define SPARCCL_CONFIG_INITIALIZER                                                         \
+  {                                                                                        \
+    sizeof(sparcclConfig_t), SPARCCL_CONFIG_MAGIC, SPARCCL_VERSION_CODE, 0.001, 0, 2.0,    \
+        sparcclDistortionPrevious, SPARCCL_WIRE_AUTO, sparcclNonFinitePropagate, 0, 0      \
+  }
+
+/* SPARCCL_VERSION_CODE of the library that is linked. */
+SPARCCL_API sparcclResult_t sparcclGetVersion(int* version);
+
+/* A static string for a code, also for one outside the enumeration. */
+SPARCCL_API const char* sparcclGetErrorString(sparcclResult_t result);
+
+/* The sentence of the last failed call of this thread, "" if none failed. comm is as in
+ * ncclGetLastError and may be NULL. Valid until the next failed call of this thread. */
+SPARCCL_API const char* sparcclGetLastError(sparcclComm_t comm);
+
+/* comms: [nranks]. Ranks are threads of this process: each call blocks until every rank has made it,
+ * so each communicator needs a thread of its own. config: defaults for the tensors that
+ * sparcclAllReduce makes; may be NULL. */
+SPARCCL_API sparcclResult_t sparcclCommInitAll(sparcclComm_t* comms, int nranks,
+                                               const sparcclConfig_t* config);
+
+SPARCCL_API sparcclResult_t sparcclCommCount(const sparcclComm_t comm, int* count);
+SPARCCL_API sparcclResult_t sparcclCommUserRank(const sparcclComm_t comm, int* rank);
+
+/* *asyncError: sparcclSuccess, or why the communicator cannot be used any more. */
+SPARCCL_API sparcclResult_t sparcclCommGetAsyncError(sparcclComm_t comm,
+                                                     sparcclResult_t* asyncError);
+
+/* Ends calls that wait for a rank which has not arrived; they and all later calls return
+ * sparcclAborted. The handle is still to be destroyed. */
+SPARCCL_API sparcclResult_t sparcclCommAbort(sparcclComm_t comm);
+
+/* Also ends the use of its tensors: their calls return sparcclInvalidUsage. Tensors are still to be
+ * destroyed. */
+SPARCCL_API sparcclResult_t sparcclCommDestroy(sparcclComm_t comm);
+
+/* ncclAllReduce's signature. sum and avg of float16, bfloat16, float32 and float64 go the sparse
+ * way; residual and history are found by (sendbuff, count, datatype) and made, with the
+ * communicator's config, at the first call: keep gradients in the same buffers, and call in the
+ * same order on every rank. Any other op or type is reduced densely. Buffers: [count], host memory,
+ * equal or disjoint. count 0 does nothing. stream: NULL on hosts. Blocks. */
+SPARCCL_API sparcclResult_t sparcclAllReduce(const void* sendbuff, void* recvbuff, size_t count,
+                                             sparcclDataType_t datatype, sparcclRedOp_t op,
+                                             sparcclComm_t comm, void* stream);
+
+/* The explicit way: one handle per tensor. name is copied; it names the tensor in errors and must be
+ * the same on every rank. config: NULL for the communicator's. Not collective. */
+SPARCCL_API sparcclResult_t sparcclTensorCreate(sparcclComm_t comm, const char* name, size_t count,
+                                                sparcclDataType_t datatype,
+                                                const sparcclConfig_t* config,
+                                                sparcclTensor_t* tensor);
+
+/* Accumulates sendbuff / loss_scale, sends k entries, writes the sum or mean of what all ranks sent,
+ * zero elsewhere, not scaled back. Ops other than sum and avg are reduced densely, with loss_scale
+ * 1 only. Buffers, stream and blocking as in sparcclAllReduce. */
+SPARCCL_API sparcclResult_t sparcclTensorAllReduce(sparcclTensor_t tensor, const void* sendbuff,
+                                                   void* recvbuff, sparcclRedOp_t op,
+                                                   double loss_scale, void* stream);
+
+/* From the next call on; the same value on every rank. Residual and history stay. */
+SPARCCL_API sparcclResult_t sparcclTensorSetDensity(sparcclTensor_t tensor, double density);
+
+/* Residual, history and step of this rank, to and from a file; see SparseAllreduce::save. */
+SPARCCL_API sparcclResult_t sparcclTensorSave(sparcclTensor_t tensor, const char* path);
+SPARCCL_API sparcclResult_t sparcclTensorLoad(sparcclTensor_t tensor, const char* path);
+
+SPARCCL_API sparcclResult_t sparcclTensorDestroy(sparcclTensor_t tensor);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

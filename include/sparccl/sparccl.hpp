@@ -1,0 +1,221 @@
+// The C++ API: one Communicator per rank, one SparseAllreduce per tensor, one call per step.
+//
+//   auto ranks = sparccl::Communicator::local(4);             // or sparccl::mpi_communicator(...)
+//   sparccl::SparseAllreduce fc1(ranks[r], "fc1.weight", n, sparccl::DataType::float32);
+//   fc1(gradient, result);                                    // every step, on every rank
+//
+// A Communicator and all that is bound to it belong to one thread at a time; only abort() and
+// async_error() may be called from another. Everything here throws sparccl::Error.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <sparccl/schedule.hpp>
+#include <sparccl/types.hpp>
+
+namespace sparccl {
+
+/// Passed through to the backend: a cudaStream_t on CUDA, nullptr on hosts.
+using Stream = void*;
+
+/// How a tensor is sparsified. Equal on every rank, or the first call throws Result::mismatch.
+struct Options {
+  /// Share of the entries that each rank sends per step, in (0, 1]: k = max(1, round(density n)).
+  double density = 0.001;
+  /// Number of entries that each rank sends per step, in [1, n]; overrides density.
+  std::optional<std::uint64_t> k;
+  /// RegTop-k's mu, >= 0 and finite: how strongly entries that the other ranks cancelled last step
+  /// are held back. 0 is Top-k. arXiv 2409.14893.
+  double mu = 2.0;
+  Distortion distortion = Distortion::previous;
+  /// Type of the values on the wire; unset: the type of the tensor. What the rounding to a
+  /// narrower type leaves over stays in the residual. float64 only for float64 tensors.
+  std::optional<DataType> wire;
+  /// sum or avg. An avg divides the sum by the number of ranks.
+  Reduction reduction = Reduction::sum;
+  NonFinite non_finite = NonFinite::propagate;
+};
+
+struct CommunicatorOptions {
+  /// How long a call waits for a rank that has not arrived before it throws Result::timeout.
+  /// 0 waits for ever, as NCCL and MPI do.
+  std::uint64_t timeout_ms = 0;
+};
+
+class Transport;
+
+/// One rank's end of a group of ranks. A cheap handle: copies are the same communicator, and a
+/// SparseAllreduce keeps its communicator alive.
+class SPARCCL_API Communicator {
+ public:
+  /// One communicator for each of `world_size` ranks that are threads of this process. Calls block
+  /// until every rank has called, so each needs a thread of its own.
+  [[nodiscard]] static std::vector<Communicator> local(int world_size,
+                                                       const CommunicatorOptions& options = {});
+
+  /// For transports outside this library; see mpi.hpp for the usual one.
+  explicit Communicator(std::unique_ptr<Transport> transport,
+                        const CommunicatorOptions& options = {});
+
+  [[nodiscard]] int rank() const noexcept;
+  [[nodiscard]] int size() const noexcept;
+
+  /// Dense allreduce, every type and reduction. send, recv: [count], host memory, equal or disjoint.
+  /// Blocks. An avg of integers truncates towards zero, as NCCL's. May allocate.
+  void all_reduce(const void* send, void* recv, std::size_t count, DataType type,
+                  Reduction reduction, Stream stream = nullptr);
+
+  /// Ends the calls of this rank, and on the local transport of all ranks, that wait for a rank
+  /// which has not arrived: they and all later calls throw Result::aborted. From any thread.
+  void abort() noexcept;
+
+  /// Result::success, or why this communicator cannot be used any more. From any thread.
+  [[nodiscard]] Result async_error() const noexcept;
+
+  class Impl;
+  [[nodiscard]] const std::shared_ptr<Impl>& impl() const noexcept { return impl_; }
+
+ private:
+  std::shared_ptr<Impl> impl_;
+};
+
+/// Seconds spent in each stage.
+struct StageSeconds {
+  double wait = 0;        ///< for the last rank to arrive, and agreeing on the call
+  double accumulate = 0;  ///< sample, then residual += gradient and candidates: the one full pass
+  double select = 0;      ///< the k largest scores among the candidates
+  double pack = 0;        ///< values to the wire type, residual cleared of what is sent
+  double exchange = 0;    ///< the allgather of the packets
+  double merge = 0;       ///< packets checked, summed in rank order, scattered; history remembered
+
+  [[nodiscard]] double total() const noexcept {
+    return wait + accumulate + select + pack + exchange + merge;
+  }
+};
+
+/// Counts since construction unless named last_*.
+struct Stats {
+  std::uint64_t steps = 0;             ///< calls that returned, non-finite ones included
+  std::uint64_t non_finite_steps = 0;  ///< calls whose gradient was not finite on some rank
+  std::uint64_t entries = 0;           ///< entries that this rank sent
+  std::uint64_t candidates = 0;        ///< entries that passed the filter of the fused pass
+  std::uint64_t fallbacks = 0;         ///< steps whose sampled bound failed its proof: one more read
+  std::uint64_t wire_bytes = 0;        ///< bytes that this rank sends in a ring: (P-1) x packet
+  std::uint64_t dense_bytes = 0;       ///< the same for a dense ring allreduce: 2 (P-1)/P x tensor
+  std::uint64_t last_entries = 0;
+  std::uint64_t last_candidates = 0;
+  std::uint64_t packet_bytes = 0;      ///< size of one rank's packet under the present density
+  std::uint64_t residual_bytes = 0;    ///< memory held for the residual
+  std::uint64_t workspace_bytes = 0;   ///< memory held besides: history, candidates, packets
+  StageSeconds seconds;
+  StageSeconds last_seconds;
+};
+
+/// The sparse replacement of a dense allreduce, bound to one named tensor. Holds the residual
+/// (what was never sent: 4 bytes an entry, 8 for float64) and the history of the last step.
+class SPARCCL_API SparseAllreduce {
+ public:
+  /// Allocates everything that a call needs. Not collective: no communication.
+  /// type: float16, bfloat16, float32 or float64. count: at least 1.
+  SparseAllreduce(const Communicator& communicator, std::string name, std::size_t count,
+                  DataType type, const Options& options = {});
+  ~SparseAllreduce();
+  SparseAllreduce(SparseAllreduce&&) noexcept;
+  SparseAllreduce& operator=(SparseAllreduce&&) noexcept;
+
+  /// Accumulates gradient / loss_scale into the residual, sends its k entries of largest score and
+  /// writes the sum (or mean) of what all ranks sent, zero elsewhere, not scaled back.
+  /// gradient, result: [count] of the bound type, host memory, equal or disjoint. The bits of the
+  /// result are the same on every rank. Blocks until every rank has called. No allocation.
+  /// When it throws, residual and history are as before the call.
+  void operator()(const void* gradient, void* result, double loss_scale = 1.0,
+                  Stream stream = nullptr);
+
+  /// The same for contiguous ranges of float or double: checks their size and type.
+  template <class T>
+  void operator()(std::span<const T> gradient, std::span<T> result, double loss_scale = 1.0) {
+    check_span(gradient.size(), type_of<T>());
+    check_span(result.size(), type_of<T>());
+    (*this)(static_cast<const void*>(gradient.data()), static_cast<void*>(result.data()),
+            loss_scale);
+  }
+
+  /// The same, as positions (ascending) and values (of the bound type) of the entries that any rank
+  /// sent. positions, values: [sparse_capacity()], host memory. Returns how many were written.
+  /// On a non-finite step: one entry, position 0, value NaN.
+  std::size_t sparse(const void* gradient, std::uint64_t* positions, void* values,
+                     double loss_scale = 1.0, Stream stream = nullptr);
+
+  /// Most entries that sparse() can write under the present density: min(n, P k).
+  [[nodiscard]] std::size_t sparse_capacity() const noexcept;
+
+  /// Changes how many entries are sent from the next call on; call it with the same value on every
+  /// rank. Residual and history stay. May allocate (when k grows, or shrinks much).
+  void set_density(double density);
+  void set_k(std::uint64_t k);
+
+  [[nodiscard]] std::uint64_t k() const noexcept;
+  [[nodiscard]] std::size_t count() const noexcept;
+  [[nodiscard]] const std::string& name() const noexcept;
+  [[nodiscard]] Stats stats() const noexcept;
+
+  /// The residual: [count] f32, or f64 for a float64 tensor; host memory; valid until the next call.
+  [[nodiscard]] const void* residual() const noexcept;
+
+  /// Writes residual, history and step to a file of this rank; a run that loads it gives the bits of
+  /// one that never stopped. Replaces the file only when it is complete.
+  void save(const std::filesystem::path& path) const;
+
+  /// Reads what save() wrote for a tensor of this name, count, type and distortion, at this rank of
+  /// a world of this size. Anything else throws Result::bad_state and changes nothing.
+  void load(const std::filesystem::path& path);
+
+ private:
+  class Impl;
+  template <class T>
+  static constexpr DataType type_of() {
+    static_assert(std::is_same_v<T, float> || std::is_same_v<T, double>,
+                  "for float16 and bfloat16 use the overload that takes pointers");
+    return std::is_same_v<T, float> ? DataType::float32 : DataType::float64;
+  }
+  void check_span(std::size_t size, DataType type) const;
+
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Every rank gets every rank's positions and values, unreduced: the building block for reductions
+/// of one's own. Keeps no residual.
+class SPARCCL_API SparseAllgather {
+ public:
+  /// count: entries of the dense tensor that positions point into, at least 1. capacity: most
+  /// entries that a rank may send, in [1, count]; the packets always have room for that many.
+  SparseAllgather(const Communicator& communicator, std::string name, std::size_t count,
+                  DataType type, std::size_t capacity);
+  ~SparseAllgather();
+  SparseAllgather(SparseAllgather&&) noexcept;
+  SparseAllgather& operator=(SparseAllgather&&) noexcept;
+
+  /// positions: strictly ascending, below count, at most capacity of them (the number may differ
+  /// from rank to rank). values: [positions.size()] of the bound type. Host memory. Blocks.
+  void operator()(std::span<const std::uint64_t> positions, const void* values);
+
+  /// What rank sent in the last call. Valid until the next one.
+  [[nodiscard]] std::span<const std::uint64_t> positions(int rank) const;
+  [[nodiscard]] const void* values(int rank) const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Version of the library that is linked, as 10000 * major + 100 * minor + patch.
+[[nodiscard]] SPARCCL_API int version() noexcept;
+
+}  // namespace sparccl

@@ -1,0 +1,169 @@
+// The maths of one entry, for hosts and devices alike. Source: arXiv 2409.14893 and 2501.05633.
+#pragma once
+
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+
+#include <sparccl/types.hpp>
+
+#if defined(__CUDACC__)
+#define SPARCCL_HOST_DEVICE __host__ __device__
+#else
+#define SPARCCL_HOST_DEVICE
+#endif
+
+namespace sparccl {
+
+/// IEEE binary16 and bfloat16 as storage. Arithmetic is done in float.
+struct float16 {
+  std::uint16_t bits = 0;
+};
+struct bfloat16 {
+  std::uint16_t bits = 0;
+};
+
+/// The type that entries of T are accumulated, scored and summed in.
+template <class T>
+struct AccumulatorOf {
+  using type = float;
+};
+template <>
+struct AccumulatorOf<double> {
+  using type = double;
+};
+template <class T>
+using Accumulator = typename AccumulatorOf<T>::type;
+
+SPARCCL_HOST_DEVICE constexpr float to_float(float x) { return x; }
+
+SPARCCL_HOST_DEVICE constexpr float to_float(bfloat16 x) {
+  return std::bit_cast<float>(static_cast<std::uint32_t>(x.bits) << 16);
+}
+
+SPARCCL_HOST_DEVICE constexpr float to_float(float16 x) {
+  const std::uint32_t sign = (x.bits & 0x8000u) << 16;
+  const std::uint32_t exponent = (x.bits >> 10) & 0x1fu;
+  const std::uint32_t mantissa = x.bits & 0x3ffu;
+  if (exponent == 0x1f) return std::bit_cast<float>(sign | 0x7f800000u | (mantissa << 13));
+  if (exponent != 0) return std::bit_cast<float>(sign | ((exponent + 112) << 23) | (mantissa << 13));
+  const float magnitude = static_cast<float>(mantissa) * 0x1p-24f;  // exact: subnormal or zero
+  return sign != 0 ? -magnitude : magnitude;
+}
+
+SPARCCL_HOST_DEVICE constexpr bool is_finite(float x) {
+  return (std::bit_cast<std::uint32_t>(x) & 0x7f800000u) != 0x7f800000u;
+}
+SPARCCL_HOST_DEVICE constexpr bool is_finite(double x) {
+  return (std::bit_cast<std::uint64_t>(x) >> 52 & 0x7ffu) != 0x7ffu;
+}
+
+/// Round to nearest, ties to even, as IEEE 754 does: what overflows becomes Inf, NaN stays NaN.
+SPARCCL_HOST_DEVICE constexpr bfloat16 to_bfloat16(float x) {
+  const std::uint32_t bits = std::bit_cast<std::uint32_t>(x);
+  if ((bits & 0x7fffffffu) > 0x7f800000u) return {static_cast<std::uint16_t>(bits >> 16 | 0x40u)};
+  return {static_cast<std::uint16_t>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16)};
+}
+
+SPARCCL_HOST_DEVICE constexpr float16 to_float16(float x) {
+  const std::uint32_t bits = std::bit_cast<std::uint32_t>(x);
+  const std::uint32_t sign = bits >> 16 & 0x8000u;
+  const std::uint32_t magnitude = bits & 0x7fffffffu;
+  if (magnitude > 0x7f800000u) return {static_cast<std::uint16_t>(sign | 0x7e00u)};
+  if (magnitude >= 0x477ff000u) return {static_cast<std::uint16_t>(sign | 0x7c00u)};
+  if (magnitude < 0x38800000u) {  // below 2^-14: adding 0.5 leaves the units of 2^-24 in the low bits
+    const float shifted = std::bit_cast<float>(magnitude) + 0.5f;
+    return {static_cast<std::uint16_t>(sign | (std::bit_cast<std::uint32_t>(shifted) - 0x3f000000u))};
+  }
+  const std::uint32_t rounded = magnitude + 0xfffu + ((magnitude >> 13) & 1u);
+  return {static_cast<std::uint16_t>(sign | ((rounded - 0x38000000u) >> 13))};
+}
+
+/// Conversions between storage types and their accumulator, by the type that is wanted.
+template <class T>
+struct Convert;
+
+template <>
+struct Convert<float> {
+  static constexpr double max = std::numeric_limits<float>::max();
+  template <class A>
+  SPARCCL_HOST_DEVICE static constexpr float from(A x) { return static_cast<float>(x); }
+  SPARCCL_HOST_DEVICE static constexpr float up(float x) { return x; }
+};
+template <>
+struct Convert<double> {
+  static constexpr double max = std::numeric_limits<double>::max();
+  SPARCCL_HOST_DEVICE static constexpr double from(double x) { return x; }
+  SPARCCL_HOST_DEVICE static constexpr double up(double x) { return x; }
+};
+template <>
+struct Convert<float16> {
+  static constexpr double max = 65504.0;
+  template <class A>
+  SPARCCL_HOST_DEVICE static constexpr float16 from(A x) { return to_float16(static_cast<float>(x)); }
+  SPARCCL_HOST_DEVICE static constexpr float up(float16 x) { return to_float(x); }
+};
+template <>
+struct Convert<bfloat16> {
+  static constexpr double max = 0x1.FEp127;
+  template <class A>
+  SPARCCL_HOST_DEVICE static constexpr bfloat16 from(A x) {
+    return to_bfloat16(static_cast<float>(x));
+  }
+  SPARCCL_HOST_DEVICE static constexpr float up(bfloat16 x) { return to_float(x); }
+};
+
+/// a = e + s g, product and sum rounded one after the other on every backend (never fused).
+template <class A>
+SPARCCL_HOST_DEVICE inline A accumulate(A residual, A scale, A gradient) {
+#if defined(__CUDA_ARCH__)
+  if constexpr (sizeof(A) == 4) return __fadd_rn(residual, __fmul_rn(scale, gradient));
+  else return __dadd_rn(residual, __dmul_rn(scale, gradient));
+#else
+  return residual + scale * gradient;  // hosts are compiled with -ffp-contract=off
+#endif
+}
+
+/// A finite `a` as it travels: rounded to the wire type, and held at its largest finite value, so
+/// that what is left over for the residual is finite too.
+template <class Wire, class A>
+SPARCCL_HOST_DEVICE constexpr Wire to_wire(A a) {
+  constexpr A limit = static_cast<A>(Convert<Wire>::max < static_cast<double>(std::numeric_limits<A>::max())
+                                         ? Convert<Wire>::max
+                                         : static_cast<double>(std::numeric_limits<A>::max()));
+  return Convert<Wire>::from(a > limit ? limit : a < -limit ? -limit : a);
+}
+
+/// What the history keeps of an entry sent: own is the value sent, total the sum over all ranks.
+/// previous: |r| = |total / own|, Inf (no damping) where own is 0. current: the others' sum.
+template <class A>
+SPARCCL_HOST_DEVICE inline A remember(Distortion distortion, A own, A total) {
+  if (distortion == Distortion::current) return total - own;
+  if (own == A(0)) return std::numeric_limits<A>::infinity();
+  const A ratio = A(1) + (total - own) / own;
+  return ratio < A(0) ? -ratio : ratio;
+}
+
+/// d in [0, 1]: tanh(|r| / mu) for an entry that was sent last step. mu > 0.
+template <class A>
+SPARCCL_HOST_DEVICE inline A damping(Distortion distortion, A remembered, A a, A mu) {
+  A ratio = remembered;
+  if (distortion == Distortion::current) {
+    if (a == A(0)) return A(1);
+    ratio = A(1) + remembered / a;
+  }
+  if (!(ratio == ratio)) return A(1);  // Inf / Inf: a sum that overflowed damps nothing
+  return std::tanh((ratio < A(0) ? -ratio : ratio) / mu);
+}
+
+/// |a| as an unsigned integer that sorts like it; NaN and Inf above all finite values.
+SPARCCL_HOST_DEVICE constexpr std::uint32_t magnitude_bits(float a) {
+  return std::bit_cast<std::uint32_t>(a) & 0x7fffffffu;
+}
+SPARCCL_HOST_DEVICE constexpr std::uint64_t magnitude_bits(double a) {
+  return std::bit_cast<std::uint64_t>(a) & 0x7fffffffffffffffu;
+}
+
+}  // namespace sparccl

@@ -1,0 +1,44 @@
+// The packet: its layout, units and limits. Little-endian, 64-bit sizes, no other file knows it.
+//
+//   Header            128 bytes
+//   per_block         u32 [blocks]      entries in each block of 65,536
+//   offsets           u16 [k]           in position order
+//   values            wire type [k]
+//
+// Each part starts at a multiple of 8 bytes and the whole is a multiple of 64, so that packets of
+// one plan have one size and a plain allgather moves them.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "stages.hpp"
+
+namespace sparccl::wire {
+
+/// Largest tensor: sizes of its packets at any density and world size fit 64 bits.
+inline constexpr std::size_t max_count = std::size_t{1} << 48;
+
+struct Layout {
+  std::size_t per_block = 0;  // byte offsets from the start of the packet
+  std::size_t offsets = 0;
+  std::size_t values = 0;
+  std::size_t bytes = 0;      // of the whole packet
+};
+
+[[nodiscard]] Layout layout(const Plan& plan);
+
+/// Takes the packet at `bytes` apart. No check: its content is not read.
+[[nodiscard]] Packet view(const Plan& plan, void* bytes);
+
+/// Writes the fields of the header that are the same on every rank: magic, version, a fingerprint of
+/// the plan, and the step. The rest (flags, entries, lists) is written by Backend::pack.
+void write_identity(const Plan& plan, std::uint64_t step, void* bytes);
+
+/// Which field of a header is not what write_identity(plan, step) writes: "magic: expected ...,
+/// found ...". Empty if all are.
+[[nodiscard]] std::string describe_identity(const Plan& plan, std::uint64_t step,
+                                            const void* bytes);
+
+}  // namespace sparccl::wire
