@@ -177,8 +177,10 @@ class SPARCCL_API SparseAllreduce {
   /// a world of this size. Anything else throws Result::bad_state and changes nothing.
   void load(const std::filesystem::path& path);
 
- private:
   class Impl;
+  [[nodiscard]] Impl& impl() const noexcept { return *impl_; }
+
+ private:
   template <class T>
   static constexpr DataType type_of() {
     static_assert(std::is_same_v<T, float> || std::is_same_v<T, double>,
