@@ -27,6 +27,7 @@ struct Plan {
   DataType wire = DataType::float32;  ///< of the values in a packet
   double mu = 0;
   Distortion distortion = Distortion::previous;
+  bool exact = true;  ///< false: packets may hold fewer entries, and any value (SparseAllgather)
 
   /// Residual, scores and sums: float64 for float64 tensors, float32 for the others.
   [[nodiscard]] DataType accumulator() const noexcept {
@@ -119,10 +120,13 @@ class Backend {
   virtual void pack(const Plan& plan, const Step& step, const Memory& memory, void* workspace,
                     const Packet& outgoing) = 0;
 
-  /// packets: [world_size]. Trusts no byte of them. Unless all are sound and finite, residual and
-  /// history are put back to what they were before accumulate.
-  virtual Verdict check(const Plan& plan, const Step& step, const Memory& memory, void* workspace,
-                        std::span<const Packet> packets) = 0;
+  /// packets: [world_size]. Trusts no byte of them but this rank's own. Writes nothing.
+  virtual Verdict check(const Plan& plan, std::span<const Packet> packets) = 0;
+
+  /// Undoes pack and accumulate, from the packet that pack wrote and the same step: the residual is
+  /// what it was before, to 1 ulp of the larger of it and the gradient.
+  virtual void restore(const Plan& plan, const Step& step, const Memory& memory, void* workspace,
+                       const Packet& own) = 0;
 
   /// The reduction of the packets in rank order, after a verdict of sum: result and history. After
   /// non_finite: the result is NaN, the history stays. Returns the entries of a sparse output.

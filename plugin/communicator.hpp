@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -55,7 +56,7 @@ class Communicator::Impl {
   std::unique_ptr<Transport> transport_;
   std::unique_ptr<Backend> backend_;
   std::vector<std::byte> descriptors_;  // [size] of what agree() exchanges
-  std::uint64_t sequence_ = 0;          // of the calls on this communicator
+  std::string reason_;                  // of async_error_, unless that is aborted
   std::atomic<Result> async_error_ = Result::success;
 };
 

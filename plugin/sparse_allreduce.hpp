@@ -10,6 +10,7 @@
 
 #include "communicator.hpp"
 #include "stages.hpp"
+#include "state.hpp"
 #include "wire.hpp"
 
 namespace sparccl {
@@ -22,18 +23,34 @@ class SparseAllreduce::Impl {
   /// One step; see SparseAllreduce::operator(). Returns the entries of a sparse output.
   std::size_t run(const void* gradient, double loss_scale, Stream stream, const Output& output);
 
-  void set_options(const Options& options);  // density and k, from the next step on
+  /// From the next step on. Strong guarantee: throws before anything has changed.
+  void set_options(const Options& options);
+
   void save(const std::filesystem::path& path) const;
   void load(const std::filesystem::path& path);
 
   [[nodiscard]] const Plan& plan() const noexcept { return plan_; }
   [[nodiscard]] const Options& options() const noexcept { return options_; }
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
-  [[nodiscard]] const Stats& stats() const noexcept { return stats_; }
+  [[nodiscard]] Stats stats() const noexcept;
   [[nodiscard]] const Memory& memory() const noexcept { return memory_; }
 
  private:
-  void allocate_workspace();
+  /// Scratch and packets of a plan.
+  struct Work {
+    wire::Layout layout;
+    Backend::Buffer scratch{nullptr, nullptr};
+    std::size_t scratch_bytes = 0;
+    Backend::Buffer slots{nullptr, nullptr};  // [P] packets; this rank packs into its own slot
+    std::vector<Packet> packets;              // [P] views of the slots
+  };
+
+  [[nodiscard]] Work make_work(const Plan& plan) const;
+  [[nodiscard]] std::byte* slot(int rank) const;
+  [[nodiscard]] Call call(Reduction reduction) const;
+  void require_arguments(const void* gradient, double loss_scale, Stream stream,
+                         const Output& output) const;
+  void exchange(const Step& step);
   [[noreturn]] void reject_packet(const Verdict& verdict);
   void record(const StageSeconds& seconds, const Verdict& verdict);
 
@@ -41,14 +58,10 @@ class SparseAllreduce::Impl {
   std::string name_;
   Options options_;
   Plan plan_;
-  wire::Layout layout_;
-  Backend::Buffer residual_;
-  Backend::Buffer history_;
-  Backend::Buffer workspace_;
-  Backend::Buffer slots_;         // [P] packets; this rank's own is packed in its slot
   Memory memory_;
-  std::size_t history_capacity_ = 0;
-  std::vector<Packet> packets_;   // [P] views of slots_
+  Backend::Buffer residual_{nullptr, nullptr};
+  History history_;
+  Work work_;
   std::uint64_t step_ = 0;
   Stats stats_;
 };

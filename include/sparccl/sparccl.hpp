@@ -15,6 +15,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include <sparccl/schedule.hpp>
@@ -30,14 +31,14 @@ struct Options {
   /// Share of the entries that each rank sends per step, in (0, 1]: k = max(1, round(density n)).
   double density = 0.001;
   /// Number of entries that each rank sends per step, in [1, n]; overrides density.
-  std::optional<std::uint64_t> k;
+  std::optional<std::uint64_t> k = {};
   /// RegTop-k's mu, >= 0 and finite: how strongly entries that the other ranks cancelled last step
   /// are held back. 0 is Top-k. arXiv 2409.14893.
   double mu = 2.0;
   Distortion distortion = Distortion::previous;
   /// Type of the values on the wire; unset: the type of the tensor. What the rounding to a
   /// narrower type leaves over stays in the residual. float64 only for float64 tensors.
-  std::optional<DataType> wire;
+  std::optional<DataType> wire = {};
   /// sum or avg. An avg divides the sum by the number of ranks.
   Reduction reduction = Reduction::sum;
   NonFinite non_finite = NonFinite::propagate;
@@ -61,8 +62,7 @@ class SPARCCL_API Communicator {
                                                        const CommunicatorOptions& options = {});
 
   /// For transports outside this library; see mpi.hpp for the usual one.
-  explicit Communicator(std::unique_ptr<Transport> transport,
-                        const CommunicatorOptions& options = {});
+  explicit Communicator(std::unique_ptr<Transport> transport);
 
   [[nodiscard]] int rank() const noexcept;
   [[nodiscard]] int size() const noexcept;
@@ -198,6 +198,7 @@ class SPARCCL_API SparseAllgather {
  public:
   /// count: entries of the dense tensor that positions point into, at least 1. capacity: most
   /// entries that a rank may send, in [1, count]; the packets always have room for that many.
+  /// type: any; values are moved, not read.
   SparseAllgather(const Communicator& communicator, std::string name, std::size_t count,
                   DataType type, std::size_t capacity);
   ~SparseAllgather();

@@ -1,0 +1,157 @@
+// The reduction: a tile of the result at a time, the ranks in order, so every rank gets the same
+// bits. Only what was sent is summed and converted; the rest of a tile is zeros that are streamed
+// out, which is all that the memory sees.
+#include <algorithm>
+#include <bit>
+#include <limits>
+
+#include "host/host_stages.hpp"
+#include "host/workspace.hpp"
+#include "visit.hpp"
+
+namespace sparccl::host {
+namespace {
+
+/// Results up to this size stay in the cache for whoever reads them next.
+constexpr std::size_t stream_from_bytes = std::size_t{1} << 20;
+
+template <class T, class Wire>
+class Merger {
+ public:
+  using A = Accumulator<T>;
+
+  Merger(const Simd& simd, const Plan& plan, const Memory& memory, const Workspace<A>& work,
+         std::span<const Packet> packets, const Output& output)
+      : simd_(simd), plan_(plan), memory_(memory), work_(work), packets_(packets), output_(output),
+        own_(static_cast<std::size_t>(plan.rank)),
+        divisor_(output.reduction == Reduction::avg ? static_cast<A>(plan.world_size) : A(1)),
+        streams_(plan.count * sizeof(T) >= stream_from_bytes) {}
+
+  std::size_t run() {
+    std::fill_n(work_.next, packets_.size(), std::size_t{0});
+    for (std::size_t block = 0; block < plan_.blocks(); ++block) {
+      std::size_t in_block = 0;
+      for (std::size_t p = 0; p < packets_.size(); ++p) {
+        in_block += packets_[p].per_block[block];
+        work_.end[p] = work_.next[p] + packets_[p].per_block[block];
+      }
+      const std::size_t length = std::min(block_size, plan_.count - block * block_size);
+      if (in_block == 0 && output_.dense == nullptr) continue;
+      for (std::size_t begin = 0; begin < length; begin += tile_size) {
+        merge_tile(block * block_size, begin, std::min(begin + tile_size, length));
+      }
+    }
+    if (streams_) simd_.fence();
+    std::copy_n(packets_[own_].per_block, plan_.blocks(), memory_.sent_per_block);
+    std::copy_n(packets_[own_].offsets, work_.next[own_], memory_.sent_offsets);
+    return written_;
+  }
+
+ private:
+  /// Offsets [begin, end) of the block that starts at `base`.
+  void merge_tile(std::size_t base, std::size_t begin, std::size_t end) {
+    for (std::size_t p = 0; p < packets_.size(); ++p) {
+      work_.begin[p] = work_.next[p];
+      std::size_t i = work_.next[p];
+      const auto* values = static_cast<const Wire*>(packets_[p].values);
+      for (; i < work_.end[p] && packets_[p].offsets[i] < end; ++i) {
+        work_.sums[packets_[p].offsets[i] - begin] += static_cast<A>(Convert<Wire>::up(values[i]));
+      }
+      work_.next[p] = i;
+    }
+    remember_own(begin);
+    if (output_.dense != nullptr) {
+      write_dense(base + begin, begin, end - begin);
+    } else {
+      write_sparse(base + begin, begin);
+    }
+  }
+
+  void remember_own(std::size_t begin) {
+    const Packet& own = packets_[own_];
+    const auto* values = static_cast<const Wire*>(own.values);
+    auto* ratios = static_cast<A*>(memory_.sent_ratios);
+    for (std::size_t i = work_.begin[own_]; i < work_.next[own_]; ++i) {
+      ratios[i] = remember(plan_.distortion, static_cast<A>(Convert<Wire>::up(values[i])),
+                           work_.sums[own.offsets[i] - begin]);
+    }
+  }
+
+  /// f(offset in tile) for every entry that any rank sent here, once for each rank that did.
+  template <class F>
+  void for_each_sent(std::size_t begin, F f) {
+    for (std::size_t p = 0; p < packets_.size(); ++p) {
+      for (std::size_t i = work_.begin[p]; i < work_.next[p]; ++i) {
+        f(packets_[p].offsets[i] - begin);
+      }
+    }
+  }
+
+  void write_dense(std::size_t position, std::size_t begin, std::size_t length) {
+    auto* tile = reinterpret_cast<T*>(work_.tile);
+    for_each_sent(begin, [&](std::size_t i) { tile[i] = Convert<T>::from(work_.sums[i] / divisor_); });
+    T* result = static_cast<T*>(output_.dense) + position;
+    if (streams_) {
+      simd_.stream(result, tile, length * sizeof(T));
+    } else {
+      std::copy_n(tile, length, result);
+    }
+    for_each_sent(begin, [&](std::size_t i) {
+      tile[i] = T{};
+      work_.sums[i] = A(0);
+    });
+  }
+
+  void write_sparse(std::size_t position, std::size_t begin) {
+    for_each_sent(begin, [&](std::size_t i) { work_.touched[i / 64] |= std::uint64_t{1} << i % 64; });
+    auto* values = static_cast<T*>(output_.values);
+    for (std::size_t word = 0; word < tile_size / 64; ++word) {
+      for (std::uint64_t bits = work_.touched[word]; bits != 0; bits &= bits - 1) {
+        const std::size_t i = word * 64 + static_cast<std::size_t>(std::countr_zero(bits));
+        output_.positions[written_] = position + i;
+        values[written_] = Convert<T>::from(work_.sums[i] / divisor_);
+        work_.sums[i] = A(0);
+        ++written_;
+      }
+      work_.touched[word] = 0;
+    }
+  }
+
+  const Simd& simd_;
+  const Plan& plan_;
+  const Memory& memory_;
+  const Workspace<A>& work_;
+  std::span<const Packet> packets_;
+  const Output& output_;
+  std::size_t own_;
+  A divisor_;
+  bool streams_;
+  std::size_t written_ = 0;
+};
+
+}  // namespace
+
+std::size_t merge(const Simd& simd, const Plan& plan, const Memory& memory, void* workspace,
+                  std::span<const Packet> packets, const Output& output) {
+  return visit_floating(plan.type, [&]<class T>(Tag<T>) {
+    const Workspace<Accumulator<T>> work(plan, workspace);
+    return visit_floating(plan.wire, [&]<class Wire>(Tag<Wire>) {
+      return Merger<T, Wire>(simd, plan, memory, work, packets, output).run();
+    });
+  });
+}
+
+std::size_t fill_non_finite(const Plan& plan, const Output& output) {
+  visit_floating(plan.type, [&]<class T>(Tag<T>) {
+    const T nan = Convert<T>::from(std::numeric_limits<Accumulator<T>>::quiet_NaN());
+    if (output.dense != nullptr) {
+      std::fill_n(static_cast<T*>(output.dense), plan.count, nan);
+    } else {
+      output.positions[0] = 0;
+      *static_cast<T*>(output.values) = nan;
+    }
+  });
+  return output.dense != nullptr ? 0 : 1;
+}
+
+}  // namespace sparccl::host

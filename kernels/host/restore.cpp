@@ -1,0 +1,38 @@
+// Takes a step back: what was sent returns to the residual, the gradient leaves it.
+#include "host/host_stages.hpp"
+#include "host/workspace.hpp"
+#include "visit.hpp"
+
+namespace sparccl::host {
+
+void undo(const Plan& plan, const Step& step, const Memory& memory, std::size_t count) {
+  visit_floating(plan.type, [&]<class G>(Tag<G>) {
+    using A = Accumulator<G>;
+    const auto* gradient = static_cast<const G*>(step.gradient);
+    auto* residual = static_cast<A*>(memory.residual);
+    const auto scale = static_cast<A>(step.scale);
+    for (std::size_t i = 0; i < count; ++i) {
+      residual[i] = residual[i] - scale * Convert<G>::up(gradient[i]);
+    }
+  });
+}
+
+void restore(const Plan& plan, const Step& step, const Memory& memory, void* workspace,
+             const Packet& own) {
+  visit_accumulator(plan.accumulator(), [&]<class A>(Tag<A>) {
+    const Workspace<A> work(plan, workspace);
+    if (!work.header->finite) return;  // accumulate stopped half-way and has undone that itself
+    auto* residual = static_cast<A*>(memory.residual);
+    visit_floating(plan.wire, [&]<class Wire>(Tag<Wire>) {
+      const auto* values = static_cast<const Wire*>(own.values);
+      Entries sent(work.per_block, plan.blocks(), work.offsets);
+      std::size_t position = 0;
+      for (std::size_t i = 0; sent.next(position); ++i) {
+        residual[position] += static_cast<A>(Convert<Wire>::up(values[i]));
+      }
+    });
+    undo(plan, step, memory, plan.count);
+  });
+}
+
+}  // namespace sparccl::host

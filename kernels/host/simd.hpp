@@ -1,0 +1,75 @@
+// The inner loops that are written for an instruction set, as a table chosen at run time.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "visit.hpp"
+
+namespace sparccl::host {
+
+/// |a| as an integer, of the width of A.
+template <class A>
+using Bits = decltype(magnitude_bits(A()));
+
+/// Where a chunk appends its candidates: room for the chunk and one vector more.
+template <class A>
+struct Appender {
+  std::uint16_t first_offset = 0;  // of the chunk's first entry in its block
+  std::uint16_t* offsets = nullptr;
+  A* values = nullptr;
+};
+
+struct ChunkResult {
+  std::size_t appended = 0;
+  std::size_t processed = 0;  // entries of the chunk that were written
+  bool finite = true;         // else: the group at `processed` holds a sum that is not finite
+};
+
+/// residual[i] += scale * gradient[i] for whole groups of entries; appends those with
+/// magnitude_bits >= bound, in order, with their signs. Stops before the first group with a sum that
+/// is not finite, which it does not write. bound <= magnitude_bits(max).
+/// What is left over at the end of the chunk (less than a group) is the portable loop's.
+template <class G, class A>
+using AccumulateChunk = ChunkResult (*)(const G* gradient, A* residual, std::size_t size, A scale,
+                                        Bits<A> bound, const Appender<A>& out);
+
+/// The same with no gradient: reads the residual alone.
+template <class A>
+using CollectChunk = ChunkResult (*)(const A* residual, std::size_t size, Bits<A> bound,
+                                     const Appender<A>& out);
+
+struct Simd {
+  const char* name;
+  AccumulateChunk<float, float> accumulate_f32;
+  AccumulateChunk<float16, float> accumulate_f16;
+  AccumulateChunk<bfloat16, float> accumulate_bf16;
+  AccumulateChunk<double, double> accumulate_f64;
+  CollectChunk<float> collect_f32;
+  CollectChunk<double> collect_f64;
+  /// memcpy to memory that is not read again soon: past the caches where the machine can.
+  /// fence() before anyone else reads it.
+  void (*stream)(void* to, const void* from, std::size_t bytes);
+  void (*fence)();
+
+  [[nodiscard]] auto accumulate(Tag<float>) const { return accumulate_f32; }
+  [[nodiscard]] auto accumulate(Tag<float16>) const { return accumulate_f16; }
+  [[nodiscard]] auto accumulate(Tag<bfloat16>) const { return accumulate_bf16; }
+  [[nodiscard]] auto accumulate(Tag<double>) const { return accumulate_f64; }
+  [[nodiscard]] auto collect(Tag<float>) const { return collect_f32; }
+  [[nodiscard]] auto collect(Tag<double>) const { return collect_f64; }
+};
+
+extern const Simd simd_portable;
+extern const Simd simd_avx2;    // x86 only
+extern const Simd simd_avx512;  // x86 only
+
+/// The best table that this processor runs (simd_x86.cpp or simd_other.cpp), or null where `name` is
+/// given and the processor does not run it.
+[[nodiscard]] const Simd* find_simd(const char* name);
+
+/// find_simd, after the environment variable SPARCCL_SIMD (portable, avx2, avx512) if it is set.
+/// Throws Error(invalid_argument) on a name that is unknown or not supported here.
+[[nodiscard]] const Simd& choose_simd();
+
+}  // namespace sparccl::host

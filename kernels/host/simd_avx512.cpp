@@ -1,0 +1,104 @@
+#include <immintrin.h>
+
+#include <cstring>
+
+#include "host/simd_loop.hpp"
+
+namespace sparccl::host {
+namespace {
+
+struct Floats {
+  using A = float;
+  using Vector = __m512;
+  static constexpr std::size_t width = 16;
+
+  static Vector load(const float* p) { return _mm512_loadu_ps(p); }
+  static Vector load(const float16* p) {
+    return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+  }
+  static Vector load(const bfloat16* p) {
+    const __m256i half = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
+  }
+  static void store(float* p, Vector v) { _mm512_storeu_ps(p, v); }
+  static Vector broadcast(float x) { return _mm512_set1_ps(x); }
+  static Vector accumulate(Vector residual, Vector scale, Vector gradient) {
+    return _mm512_add_ps(residual, _mm512_mul_ps(scale, gradient));
+  }
+  static std::uint32_t at_least(Vector v, std::uint32_t bound) {
+    const __m512i bits =
+        _mm512_and_si512(_mm512_castps_si512(v), _mm512_set1_epi32(0x7fffffff));
+    return _mm512_cmpge_epu32_mask(bits, _mm512_set1_epi32(static_cast<int>(bound)));
+  }
+  // Compressed in registers and stored whole: a compressing store is microcode on Zen 4.
+  static std::size_t append(Vector v, std::uint32_t mask, std::uint32_t first,
+                            std::uint16_t* offsets, float* values) {
+    const __m512i lanes = _mm512_add_epi32(
+        _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
+        _mm512_set1_epi32(static_cast<int>(first)));
+    const auto m = static_cast<__mmask16>(mask);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(offsets),
+                        _mm512_cvtepi32_epi16(_mm512_maskz_compress_epi32(m, lanes)));
+    _mm512_storeu_ps(values, _mm512_maskz_compress_ps(m, v));
+    return static_cast<std::size_t>(_mm_popcnt_u32(mask));
+  }
+};
+
+struct Doubles {
+  using A = double;
+  using Vector = __m512d;
+  static constexpr std::size_t width = 8;
+
+  static Vector load(const double* p) { return _mm512_loadu_pd(p); }
+  static void store(double* p, Vector v) { _mm512_storeu_pd(p, v); }
+  static Vector broadcast(double x) { return _mm512_set1_pd(x); }
+  static Vector accumulate(Vector residual, Vector scale, Vector gradient) {
+    return _mm512_add_pd(residual, _mm512_mul_pd(scale, gradient));
+  }
+  static std::uint32_t at_least(Vector v, std::uint64_t bound) {
+    const __m512i bits =
+        _mm512_and_si512(_mm512_castpd_si512(v), _mm512_set1_epi64(0x7fffffffffffffff));
+    return _mm512_cmpge_epu64_mask(bits, _mm512_set1_epi64(static_cast<long long>(bound)));
+  }
+  static std::size_t append(Vector v, std::uint32_t mask, std::uint32_t first,
+                            std::uint16_t* offsets, double* values) {
+    const __m256i lanes = _mm256_add_epi32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7),
+                                           _mm256_set1_epi32(static_cast<int>(first)));
+    const auto m = static_cast<__mmask8>(mask);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(offsets),
+                     _mm256_cvtepi32_epi16(_mm256_maskz_compress_epi32(m, lanes)));
+    _mm512_storeu_pd(values, _mm512_maskz_compress_pd(m, v));
+    return static_cast<std::size_t>(_mm_popcnt_u32(mask));
+  }
+};
+
+void stream(void* to, const void* from, std::size_t bytes) {
+  auto* target = static_cast<std::byte*>(to);
+  const auto* source = static_cast<const std::byte*>(from);
+  std::size_t head = (64 - reinterpret_cast<std::uintptr_t>(target) % 64) % 64;
+  if (head > bytes) head = bytes;
+  std::memcpy(target, source, head);
+  std::size_t i = head;
+  for (; i + 64 <= bytes; i += 64) {
+    _mm512_stream_si512(reinterpret_cast<__m512i*>(target + i), _mm512_loadu_si512(source + i));
+  }
+  std::memcpy(target + i, source + i, bytes - i);
+}
+
+void fence() { _mm_sfence(); }
+
+}  // namespace
+
+constinit const Simd simd_avx512 = {
+    "avx512",
+    Loops<Floats>::accumulate<float>,
+    Loops<Floats>::accumulate<float16>,
+    Loops<Floats>::accumulate<bfloat16>,
+    Loops<Doubles>::accumulate<double>,
+    Loops<Floats>::collect,
+    Loops<Doubles>::collect,
+    stream,
+    fence,
+};
+
+}  // namespace sparccl::host

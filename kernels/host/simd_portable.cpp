@@ -1,0 +1,95 @@
+// The loops in plain C++: the semantics of the others, and what runs where they do not.
+#include <algorithm>
+#include <cstring>
+
+#include "host/simd.hpp"
+
+namespace sparccl::host {
+namespace {
+
+constexpr std::size_t group = 64;
+
+/// Appends what reaches the bound, of `size` sums that are all finite.
+template <class A>
+std::size_t append(const A* sums, std::size_t size, std::size_t first, Bits<A> bound,
+                   const Appender<A>& out) {
+  std::size_t appended = 0;
+  for (std::size_t i = 0; i < size; ++i) {
+    if (magnitude_bits(sums[i]) < bound) continue;
+    out.offsets[appended] = static_cast<std::uint16_t>(out.first_offset + first + i);
+    out.values[appended] = sums[i];
+    ++appended;
+  }
+  return appended;
+}
+
+template <class A>
+Appender<A> after(const Appender<A>& out, std::size_t appended) {
+  return {out.first_offset, out.offsets + appended, out.values + appended};
+}
+
+template <class A>
+Bits<A> largest(const A* sums, std::size_t size) {
+  Bits<A> most = 0;
+  for (std::size_t i = 0; i < size; ++i) most = std::max(most, magnitude_bits(sums[i]));
+  return most;
+}
+
+template <class G, class A>
+ChunkResult accumulate_chunk(const G* gradient, A* residual, std::size_t size, A scale,
+                             Bits<A> bound, const Appender<A>& out) {
+  constexpr Bits<A> infinity = magnitude_bits(std::numeric_limits<A>::infinity());
+  ChunkResult result;
+  A sums[group];
+  for (std::size_t i = 0; i < size; i += group) {
+    const std::size_t length = std::min(group, size - i);
+    for (std::size_t j = 0; j < length; ++j) {
+      sums[j] = accumulate(residual[i + j], scale, Convert<G>::up(gradient[i + j]));
+    }
+    const Bits<A> most = largest(sums, length);
+    if (most >= infinity) {
+      result.finite = false;
+      return result;
+    }
+    if (most >= bound) {
+      result.appended += append(sums, length, i, bound, after(out, result.appended));
+    }
+    std::memcpy(residual + i, sums, length * sizeof(A));
+    result.processed = i + length;
+  }
+  return result;
+}
+
+template <class A>
+ChunkResult collect_chunk(const A* residual, std::size_t size, Bits<A> bound,
+                          const Appender<A>& out) {
+  ChunkResult result;
+  for (std::size_t i = 0; i < size; i += group) {
+    const std::size_t length = std::min(group, size - i);
+    if (largest(residual + i, length) >= bound) {
+      result.appended += append(residual + i, length, i, bound, after(out, result.appended));
+    }
+  }
+  result.processed = size;
+  return result;
+}
+
+void stream(void* to, const void* from, std::size_t bytes) { std::memcpy(to, from, bytes); }
+
+void fence() {}
+
+}  // namespace
+
+constinit const Simd simd_portable = {
+    "portable",
+    accumulate_chunk<float, float>,
+    accumulate_chunk<float16, float>,
+    accumulate_chunk<bfloat16, float>,
+    accumulate_chunk<double, double>,
+    collect_chunk<float>,
+    collect_chunk<double>,
+    stream,
+    fence,
+};
+
+}  // namespace sparccl::host

@@ -1,0 +1,120 @@
+// The scratch memory of one tensor, carved out of one allocation.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+
+#include "host/simd.hpp"
+#include "stages.hpp"
+
+namespace sparccl::host {
+
+/// Entries that go through the fused pass at once: they stay in the first-level cache, and the
+/// candidates need room for no more than this between two looks.
+inline constexpr std::size_t chunk_size = 8192;
+
+/// Entries of the result that are summed at once; divides block_size.
+inline constexpr std::size_t tile_size = 4096;
+
+/// Entries past the end that a vector store may touch.
+inline constexpr std::size_t padding = 16;
+
+struct WorkspaceHeader {
+  std::size_t candidates = 0;     // now in the list
+  std::uint64_t passed = 0;       // the filter, in this step
+  std::uint64_t fallbacks = 0;    // 0 or 1, in this step
+  bool finite = true;             // else this rank's sums were not
+};
+
+/// Room for candidates: half as many again as are sent (the sample's bound lets 1.1 to 1.4 k
+/// through), and two chunks to take in before they have to be thinned out.
+[[nodiscard]] inline std::size_t candidate_capacity(const Plan& plan) {
+  return std::min(plan.count, plan.k + plan.k / 2 + 2 * chunk_size);
+}
+
+template <class A>
+struct Workspace {
+  WorkspaceHeader* header = nullptr;
+  std::uint32_t* per_block = nullptr;  // [blocks] candidates in each block
+  std::uint16_t* offsets = nullptr;    // [capacity + padding] in position order
+  A* values = nullptr;                 // [capacity + padding] a, with its sign
+  A* scores = nullptr;                 // [capacity + padding] |a| d
+  A* sums = nullptr;                   // [tile_size] zeros between calls
+  std::uint64_t* touched = nullptr;    // [tile_size / 64] one bit an entry; zeros between calls
+  std::byte* tile = nullptr;           // [tile_size * 8] zeros between calls
+  std::size_t* next = nullptr;         // [world_size] entries of each packet merged so far
+  std::size_t* begin = nullptr;        // [world_size] where this tile began
+  std::size_t* end = nullptr;          // [world_size] where this block ends
+  std::size_t bytes = 0;               // of all of it
+
+  /// memory: what backend_workspace_bytes asked for, zeroed once; null to learn `bytes`.
+  Workspace(const Plan& plan, void* memory) : base_(static_cast<std::byte*>(memory)) {
+    const std::size_t room = candidate_capacity(plan) + padding;
+    const auto world = static_cast<std::size_t>(plan.world_size);
+    take(header, 1);
+    take(per_block, plan.blocks());
+    take(offsets, room);
+    take(values, room);
+    take(scores, room);
+    take(sums, tile_size);
+    take(touched, tile_size / 64);
+    take(tile, tile_size * 8);
+    take(next, world);
+    take(begin, world);
+    take(end, world);
+  }
+
+ private:
+  template <class T>
+  void take(T*& part, std::size_t count) {
+    if (base_ != nullptr) part = reinterpret_cast<T*>(base_ + bytes);
+    bytes += (count * sizeof(T) + 63) / 64 * 64;
+  }
+  std::byte* base_;
+};
+
+/// Walks a list of entries in position order.
+class Entries {
+ public:
+  Entries(const std::uint32_t* per_block, std::size_t blocks, const std::uint16_t* offsets)
+      : per_block_(per_block), blocks_(blocks), offsets_(offsets),
+        block_end_(blocks == 0 ? 0 : per_block[0]) {}
+
+  /// f(offset in block, index in list) for the entries in [begin, end), which lies in one block.
+  /// Ranges must ascend from call to call.
+  template <class F>
+  void visit(std::size_t begin, std::size_t end, F&& f) {
+    const std::size_t block = begin / block_size;
+    while (block_ < block) skip_block();
+    const std::size_t first = begin - block * block_size;
+    const std::size_t last = end - block * block_size;
+    while (index_ < block_end_ && offsets_[index_] < first) ++index_;
+    for (; index_ < block_end_ && offsets_[index_] < last; ++index_) f(offsets_[index_], index_);
+  }
+
+  /// Moves to the next entry and gives its position. False at the end of the list.
+  bool next(std::size_t& position) {
+    while (index_ == block_end_) {
+      if (block_ + 1 >= blocks_) return false;
+      skip_block();
+    }
+    position = block_ * block_size + offsets_[index_++];
+    return true;
+  }
+
+ private:
+  void skip_block() {
+    index_ = block_end_;
+    block_end_ += per_block_[++block_];
+  }
+
+  const std::uint32_t* per_block_;
+  std::size_t blocks_;
+  const std::uint16_t* offsets_;
+  std::size_t block_end_;
+  std::size_t block_ = 0;
+  std::size_t index_ = 0;
+};
+
+}  // namespace sparccl::host

@@ -1,0 +1,256 @@
+#include "state.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <numeric>
+#include <span>
+#include <sstream>
+#include <system_error>
+#include <type_traits>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "plan.hpp"
+#include "visit.hpp"
+
+namespace sparccl {
+namespace {
+
+/// The file is this, the name, the residual, the history's three lists, and a checksum of it all.
+struct Header {
+  std::uint64_t magic;
+  std::uint32_t version;
+  std::uint32_t name_bytes;
+  std::uint64_t count;
+  std::uint64_t step;
+  std::uint64_t entries;  // of the history
+  std::int32_t type;
+  std::int32_t distortion;
+  std::int32_t rank;
+  std::int32_t world_size;
+};
+static_assert(sizeof(Header) == 56 && std::is_trivially_copyable_v<Header>);
+
+constexpr std::uint64_t state_magic = 0x4554415453435053;  // "SPCSTATE"
+constexpr std::uint32_t state_version = 1;
+
+std::size_t accumulator_bytes(const Plan& plan) { return size_of(plan.accumulator()); }
+
+/// The parts of the file behind the header and the name, in order.
+struct Part {
+  void* data;
+  std::size_t bytes;
+};
+std::array<Part, 4> parts_of(const Plan& plan, const Memory& memory, std::size_t entries) {
+  return {{{memory.residual, plan.count * accumulator_bytes(plan)},
+           {memory.sent_per_block, plan.blocks() * sizeof(std::uint32_t)},
+           {memory.sent_offsets, entries * sizeof(std::uint16_t)},
+           {memory.sent_ratios, entries * accumulator_bytes(plan)}}};
+}
+
+class Checksum {
+ public:
+  Checksum() { XXH3_64bits_reset(&state_); }
+  void add(const void* data, std::size_t bytes) { XXH3_64bits_update(&state_, data, bytes); }
+  [[nodiscard]] std::uint64_t value() const { return XXH3_64bits_digest(&state_); }
+
+ private:
+  XXH3_state_t state_;
+};
+
+std::string system_reason() { return std::generic_category().message(errno); }
+
+template <class A, class B>
+[[noreturn]] void reject(const std::filesystem::path& path, const char* what, const A& expected,
+                         const B& found) {
+  std::ostringstream message;
+  message << "state file " << path << ": " << what << ": expected " << expected << ", found "
+          << found;
+  throw Error(Result::bad_state, message.str());
+}
+
+template <class T>
+void require_same(const std::filesystem::path& path, const char* what, const T& expected,
+                  const T& found) {
+  if (expected != found) reject(path, what, expected, found);
+}
+
+/// Reads exactly what it is asked for and sums it up as it goes.
+class Reader {
+ public:
+  explicit Reader(const std::filesystem::path& path) : path_(path), file_(path, std::ios::binary) {
+    if (!file_) reject(path_, "opening it", "a readable file", system_reason());
+    bytes_ = std::filesystem::file_size(path_);
+  }
+  void read(void* data, std::size_t bytes) {
+    file_.read(static_cast<char*>(data), static_cast<std::streamsize>(bytes));
+    if (static_cast<std::size_t>(file_.gcount()) != bytes) {
+      reject(path_, "bytes of a part", bytes, file_.gcount());
+    }
+    checksum_.add(data, bytes);
+  }
+  [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
+  [[nodiscard]] std::uint64_t checksum() const { return checksum_.value(); }
+
+ private:
+  const std::filesystem::path& path_;
+  std::ifstream file_;
+  std::uint64_t bytes_ = 0;
+  Checksum checksum_;
+};
+
+void require_owner(const std::filesystem::path& path, const StateOwner& owner, const Header& found,
+                   const std::string& name) {
+  const Plan& plan = owner.plan;
+  require_same(path, "tensor", owner.name, name);
+  require_same(path, "count", std::uint64_t{plan.count}, found.count);
+  require_same<std::string>(path, "type", name_of(plan.type),
+                            name_of(static_cast<DataType>(found.type)));
+  require_same(path, "distortion", static_cast<std::int32_t>(plan.distortion), found.distortion);
+  require_same(path, "world size", plan.world_size, found.world_size);
+  require_same(path, "rank", plan.rank, found.rank);
+}
+
+/// The checksum tells accidents; this tells a file that was made to mislead.
+void require_sound(const std::filesystem::path& path, const Plan& plan, const Memory& memory,
+                   std::size_t entries) {
+  std::size_t sum = 0;
+  for (std::size_t block = 0; block < plan.blocks(); ++block) {
+    const std::size_t length = std::min(block_size, plan.count - block * block_size);
+    const std::size_t in_block = memory.sent_per_block[block];
+    if (in_block > length || in_block > entries - sum) {
+      reject(path, "history", "as many entries as its block table counts", "more in the table");
+    }
+    const std::uint16_t* offsets = memory.sent_offsets + sum;
+    for (std::size_t i = 0; i < in_block; ++i) {
+      if (offsets[i] >= length || (i > 0 && offsets[i] <= offsets[i - 1])) {
+        reject(path, "history", "ascending positions inside the tensor", "others");
+      }
+    }
+    sum += in_block;
+  }
+  if (sum != entries) reject(path, "entries of the history", entries, sum);
+  visit_accumulator(plan.accumulator(), [&]<class A>(Tag<A>) {
+    const std::span<const A> residual(static_cast<const A*>(memory.residual), plan.count);
+    if (!std::ranges::all_of(residual, [](A a) { return is_finite(a); })) {
+      reject(path, "residual", "finite values", "NaN or Inf");
+    }
+  });
+}
+
+}  // namespace
+
+History make_history(Backend& backend, const Plan& plan, std::size_t capacity, Memory& memory) {
+  const std::size_t ratios = capacity * accumulator_bytes(plan);  // first: the strictest alignment
+  const std::size_t table = plan.blocks() * sizeof(std::uint32_t);
+  History history;
+  history.capacity = capacity;
+  history.bytes = ratios + table + capacity * sizeof(std::uint16_t);
+  history.buffer = backend.allocate(history.bytes);
+  auto* base = static_cast<std::byte*>(history.buffer.get());
+  memory.sent_ratios = base;
+  memory.sent_per_block = reinterpret_cast<std::uint32_t*>(base + ratios);
+  memory.sent_offsets = reinterpret_cast<std::uint16_t*>(base + ratios + table);
+  return history;
+}
+
+std::size_t history_entries(const Plan& plan, const Memory& memory) {
+  return std::accumulate(memory.sent_per_block, memory.sent_per_block + plan.blocks(),
+                         std::size_t{0});
+}
+
+void copy_history(const Plan& plan, const Memory& from, const Memory& to) {
+  const std::size_t entries = history_entries(plan, from);
+  std::copy_n(from.sent_per_block, plan.blocks(), to.sent_per_block);
+  std::copy_n(from.sent_offsets, entries, to.sent_offsets);
+  std::memcpy(to.sent_ratios, from.sent_ratios, entries * accumulator_bytes(plan));
+}
+
+void save_state(const std::filesystem::path& path, const StateOwner& owner, std::uint64_t step,
+                const Memory& memory) {
+  const Plan& plan = owner.plan;
+  const std::size_t entries = history_entries(plan, memory);
+  const Header header = {state_magic,
+                         state_version,
+                         static_cast<std::uint32_t>(owner.name.size()),
+                         plan.count,
+                         step,
+                         entries,
+                         static_cast<std::int32_t>(plan.type),
+                         static_cast<std::int32_t>(plan.distortion),
+                         plan.rank,
+                         plan.world_size};
+  std::filesystem::path unfinished = path;
+  unfinished += ".unfinished";
+  std::ofstream file(unfinished, std::ios::binary | std::ios::trunc);
+  Checksum checksum;
+  const auto write = [&](const void* data, std::size_t bytes) {
+    checksum.add(data, bytes);
+    file.write(static_cast<const char*>(data), static_cast<std::streamsize>(bytes));
+  };
+  write(&header, sizeof(header));
+  write(owner.name.data(), owner.name.size());
+  for (const Part& part : parts_of(plan, memory, entries)) write(part.data, part.bytes);
+  const std::uint64_t sum = checksum.value();
+  file.write(reinterpret_cast<const char*>(&sum), sizeof(sum));
+  file.close();
+  std::error_code error;
+  if (!file) {
+    const std::string reason = system_reason();
+    std::filesystem::remove(unfinished, error);
+    throw Error(Result::system_error, about(owner.name) + "state file " + path.string() +
+                                          ": expected to write it, found: " + reason);
+  }
+  std::filesystem::rename(unfinished, path, error);
+  if (error) {
+    throw Error(Result::system_error, about(owner.name) + "state file " + path.string() +
+                                          ": expected to write it, found: " + error.message());
+  }
+}
+
+LoadedState load_state(const std::filesystem::path& path, const StateOwner& owner,
+                       Backend& backend) {
+  const Plan& plan = owner.plan;
+  if (!std::filesystem::is_regular_file(path)) {
+    reject(path, "opening it", "a regular file", "none");
+  }
+  Reader reader(path);
+  constexpr std::uint64_t least = sizeof(Header) + sizeof(std::uint64_t);
+  if (reader.bytes() < least) reject(path, "bytes", "at least 64", reader.bytes());
+  Header header;
+  reader.read(&header, sizeof(header));
+  require_same(path, "magic number", state_magic, header.magic);
+  require_same(path, "format version", state_version, header.version);
+  if (header.name_bytes > reader.bytes() - least) {
+    reject(path, "bytes of the name", "fewer than the file has", header.name_bytes);
+  }
+  std::string name(header.name_bytes, '\0');
+  reader.read(name.data(), name.size());
+  require_owner(path, owner, header, name);
+  if (header.entries > plan.count) {
+    reject(path, "entries of the history", "at most the count", header.entries);
+  }
+  LoadedState state;
+  state.step = header.step;
+  const auto entries = static_cast<std::size_t>(header.entries);
+  std::uint64_t expected = least + name.size();
+  for (const Part& part : parts_of(plan, state.memory, entries)) expected += part.bytes;
+  require_same(path, "bytes", expected, reader.bytes());
+
+  state.residual = backend.allocate(plan.count * accumulator_bytes(plan));
+  state.memory.residual = state.residual.get();
+  state.history = make_history(backend, plan, std::max(entries, plan.k), state.memory);
+  for (const Part& part : parts_of(plan, state.memory, entries)) reader.read(part.data, part.bytes);
+  const std::uint64_t computed = reader.checksum();
+  std::uint64_t stored = 0;
+  reader.read(&stored, sizeof(stored));
+  require_same(path, "checksum", stored, computed);
+  require_sound(path, plan, state.memory, entries);
+  return state;
+}
+
+}  // namespace sparccl
