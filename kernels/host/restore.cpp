@@ -25,7 +25,7 @@ void restore(const Plan& plan, const Step& step, const Memory& memory, void* wor
     auto* residual = static_cast<A*>(memory.residual);
     visit_floating(plan.wire, [&]<class Wire>(Tag<Wire>) {
       const auto* values = static_cast<const Wire*>(own.values);
-      Entries sent(work.per_block, plan.blocks(), work.offsets);
+      Entries sent(own.per_block, plan.blocks(), own.offsets);
       std::size_t position = 0;
       for (std::size_t i = 0; sent.next(position); ++i) {
         residual[position] += static_cast<A>(Convert<Wire>::up(values[i]));

@@ -59,7 +59,9 @@ Bits<A> sampled_bound(const Plan& plan, const Step& step, const Memory& memory,
   constexpr std::size_t line = line_size<A>;
   constexpr std::size_t ahead = 16;  // groups; far enough to hide a miss
   constexpr Bits<A> largest_finite = magnitude_bits(std::numeric_limits<A>::max());
-  const std::size_t groups = plan.count / group_size<A>;
+  const std::size_t lines = lines_per_group(plan);
+  const std::size_t group_size = lines * line;
+  const std::size_t groups = plan.count / group_size;
   const std::size_t capacity = candidate_capacity(plan);
   const std::size_t r = rank_in_sample(plan, groups * line);
   if (capacity == plan.count || groups * line < 2 * r) return 0;
@@ -73,7 +75,7 @@ Bits<A> sampled_bound(const Plan& plan, const Step& step, const Memory& memory,
   LargestOfStream<A> largest(work.scores, std::min(capacity, 4 * r), r);
 
   const auto start = [&](std::size_t group) {
-    return group * group_size<A> + sampled_line(step.seed, group) * line;
+    return group * group_size + sampled_line(step.seed, group, lines) * line;
   };
   for (std::size_t group = 0; group < groups; ++group) {
     if (group + ahead < groups) {

@@ -1,75 +1,79 @@
 #include "host/select.hpp"
 
+#include <algorithm>
 #include <array>
 #include <bit>
+#include <limits>
 
 #include "host/host_stages.hpp"
 #include "visit.hpp"
 
 namespace sparccl::host {
+namespace {
 
-// Radix selection that first cuts off what all scores have in common: the candidates of one tensor
-// lie within a few powers of two, where a fixed leading digit would tell none of them apart.
+constexpr int digit = 13;  // bits told apart by one pass: 32 KiB of counters
+
+/// Where the k-th largest lies, as a range of bits, and its rank within it.
 template <class A>
-Threshold<A> kth_largest(const A* scores, std::size_t size, std::size_t k) {
-  constexpr int digit = 11;
-  Bits<A> low = magnitude_bits(scores[0]);
-  Bits<A> high = low;
-  for (std::size_t i = 1; i < size; ++i) {
-    low = std::min(low, magnitude_bits(scores[i]));
-    high = std::max(high, magnitude_bits(scores[i]));
+struct Range {
+  Bits<A> low = 0;
+  Bits<A> high = std::numeric_limits<Bits<A>>::max();
+  std::size_t rank = 0;
+};
+
+/// Narrows the range by one digit: [low + bin << shift, + 1 << shift), all above it in the last bin.
+template <class A>
+Range<A> narrow(const A* scores, std::size_t size, const Range<A>& range, int shift) {
+  constexpr std::size_t bins = std::size_t{1} << digit;
+  std::array<std::uint32_t, bins> counts{};
+  for (std::size_t i = 0; i < size; ++i) {
+    const Bits<A> bits = magnitude_bits(scores[i]);
+    if (bits < range.low || bits > range.high) continue;
+    ++counts[std::min<Bits<A>>((bits - range.low) >> shift, bins - 1)];
   }
-  while (low != high) {
-    const int shift = std::max(0, static_cast<int>(std::bit_width(high - low)) - digit);
-    std::array<std::size_t, 1u << digit> bins{};
-    for (std::size_t i = 0; i < size; ++i) {
-      const Bits<A> bits = magnitude_bits(scores[i]);
-      if (bits >= low && bits <= high) ++bins[(bits - low) >> shift];
-    }
-    std::size_t bin = (high - low) >> shift;
-    for (; bins[bin] < k; --bin) k -= bins[bin];
-    low += static_cast<Bits<A>>(bin) << shift;
-    high = std::min(high, low + ((Bits<A>{1} << shift) - 1));
+  Range<A> found = range;
+  std::size_t bin = bins - 1;
+  while (counts[bin] < found.rank) {
+    found.rank -= counts[bin];
+    if (bin == 0) return {0, range.low - 1, found.rank};  // below what was expected
+    --bin;
   }
-  return {low, k};
+  found.low += static_cast<Bits<A>>(bin) << shift;
+  if (bin != bins - 1) found.high = found.low + ((Bits<A>{1} << shift) - 1);
+  return found;
 }
 
+}  // namespace
+
+// Radix selection that starts where the scores do: the candidates of one tensor lie within a few
+// powers of two of the bound that let them in, where a fixed leading digit would tell none apart.
 template <class A>
-Bits<A> keep_largest(const Workspace<A>& work, std::size_t blocks, std::size_t k) {
-  const Threshold<A> threshold = kth_largest(work.scores, work.header->candidates, k);
-  std::size_t ties = threshold.ties;
-  std::size_t from = 0;
-  std::size_t to = 0;
-  for (std::size_t block = 0; block < blocks; ++block) {
-    const std::size_t block_end = from + work.per_block[block];
-    const std::size_t block_begin = to;
-    for (; from < block_end; ++from) {
-      const Bits<A> bits = magnitude_bits(work.scores[from]);
-      const bool tie = bits == threshold.bits && ties != 0;
-      const bool keep = bits > threshold.bits || tie;
-      work.offsets[to] = work.offsets[from];  // to <= from: no branch to mispredict
-      work.values[to] = work.values[from];
-      work.scores[to] = work.scores[from];
-      ties -= tie ? 1 : 0;
-      to += keep ? 1 : 0;
-    }
-    work.per_block[block] = static_cast<std::uint32_t>(to - block_begin);
+Threshold<A> kth_largest(const A* scores, std::size_t size, std::size_t k, Bits<A> expected_low) {
+  constexpr int mantissa = std::numeric_limits<A>::digits - 1;
+  constexpr Bits<A> infinity = magnitude_bits(std::numeric_limits<A>::infinity());
+  Range<A> range{expected_low, infinity, k};
+  range = narrow(scores, size, range, mantissa + 2 - digit);  // four powers of two
+  while (range.low != range.high) {
+    const int width = static_cast<int>(std::bit_width(range.high - range.low));
+    range = narrow(scores, size, range, std::max(0, width - digit));
   }
-  work.header->candidates = to;
-  return threshold.bits;
+  return {range.low, range.rank};
 }
 
-template Threshold<float> kth_largest(const float*, std::size_t, std::size_t);
-template Threshold<double> kth_largest(const double*, std::size_t, std::size_t);
-template Bits<float> keep_largest(const Workspace<float>&, std::size_t, std::size_t);
-template Bits<double> keep_largest(const Workspace<double>&, std::size_t, std::size_t);
+template Threshold<float> kth_largest(const float*, std::size_t, std::size_t, Bits<float>);
+template Threshold<double> kth_largest(const double*, std::size_t, std::size_t, Bits<double>);
 
 void select(const Plan& plan, void* workspace) {
   visit_accumulator(plan.accumulator(), [&]<class A>(Tag<A>) {
     const Workspace<A> work(plan, workspace);
-    if (work.header->finite && work.header->candidates > plan.k) {
-      keep_largest(work, plan.blocks(), plan.k);
-    }
+    WorkspaceHeader& header = *work.header;
+    if (!header.finite) return;
+    const auto bound = static_cast<Bits<A>>(header.threshold);  // of accumulate
+    const Threshold<A> threshold = header.candidates == plan.k
+                                       ? Threshold<A>{0, plan.k}
+                                       : kth_largest(work.scores, header.candidates, plan.k, bound);
+    header.threshold = threshold.bits;
+    header.ties = threshold.ties;
   });
 }
 

@@ -11,13 +11,21 @@ template <class A>
 struct Threshold {
   Bits<A> bits = 0;
   std::size_t ties = 0;
-};
-template <class A>
-[[nodiscard]] Threshold<A> kth_largest(const A* scores, std::size_t size, std::size_t k);
 
-/// Keeps the k candidates of largest score in blocks [0, blocks), in position order; of equal scores
-/// the lower positions. Returns the bits of the smallest score kept. size >= k.
+  /// Whether an entry of this score belongs to the k largest; asked in position order, so that of
+  /// equal scores the lower positions win.
+  bool keeps(A score) {
+    const Bits<A> its = magnitude_bits(score);
+    if (its != bits) [[likely]] return its > bits;
+    if (ties == 0) return false;
+    --ties;
+    return true;
+  }
+};
+
+/// expected_low: bits that most scores reach; only the speed depends on it.
 template <class A>
-Bits<A> keep_largest(const Workspace<A>& work, std::size_t blocks, std::size_t k);
+[[nodiscard]] Threshold<A> kth_largest(const A* scores, std::size_t size, std::size_t k,
+                                       Bits<A> expected_low);
 
 }  // namespace sparccl::host

@@ -26,17 +26,18 @@ struct ChunkResult {
   bool finite = true;         // else: the group at `processed` holds a sum that is not finite
 };
 
-/// residual[i] += scale * gradient[i] for whole groups of entries; appends those with
-/// magnitude_bits >= bound, in order, with their signs. Stops before the first group with a sum that
-/// is not finite, which it does not write. bound <= magnitude_bits(max).
-/// What is left over at the end of the chunk (less than a group) is the portable loop's.
+/// residual[i] += scale * gradient[i] for whole groups of entries. Sums with magnitude_bits >= bound
+/// move to the list, in order: the residual keeps 0 there. Most of them will be sent, and now their
+/// cache line is at hand. Stops before the first group with a sum that is not finite, which it does
+/// not write. bound <= magnitude_bits(max). What is left over at the end of the chunk (less than a
+/// group) is the portable loop's.
 template <class G, class A>
 using AccumulateChunk = ChunkResult (*)(const G* gradient, A* residual, std::size_t size, A scale,
                                         Bits<A> bound, const Appender<A>& out);
 
-/// The same with no gradient: reads the residual alone.
+/// The same with no gradient.
 template <class A>
-using CollectChunk = ChunkResult (*)(const A* residual, std::size_t size, Bits<A> bound,
+using CollectChunk = ChunkResult (*)(A* residual, std::size_t size, Bits<A> bound,
                                      const Appender<A>& out);
 
 struct Simd {

@@ -50,6 +50,11 @@ struct Floats {
     return static_cast<std::uint32_t>(
         _mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpgt_epi32(bits, below))));
   }
+  static Vector clear(Vector v, std::uint32_t mask) {
+    const __m256i lane_bits = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+    const __m256i hit = _mm256_and_si256(_mm256_set1_epi32(static_cast<int>(mask)), lane_bits);
+    return _mm256_andnot_ps(_mm256_castsi256_ps(_mm256_cmpeq_epi32(hit, lane_bits)), v);
+  }
   static std::size_t append(Vector v, std::uint32_t mask, std::uint32_t first,
                             std::uint16_t* offsets, float* values) {
     return append_lanes(mask, first, offsets, values, [v](float* p) { _mm256_store_ps(p, v); });
@@ -73,6 +78,11 @@ struct Doubles {
     const __m256i below = _mm256_set1_epi64x(static_cast<long long>(bound) - 1);
     return static_cast<std::uint32_t>(
         _mm256_movemask_pd(_mm256_castsi256_pd(_mm256_cmpgt_epi64(bits, below))));
+  }
+  static Vector clear(Vector v, std::uint32_t mask) {
+    const __m256i lane_bits = _mm256_setr_epi64x(1, 2, 4, 8);
+    const __m256i hit = _mm256_and_si256(_mm256_set1_epi64x(mask), lane_bits);
+    return _mm256_andnot_pd(_mm256_castsi256_pd(_mm256_cmpeq_epi64(hit, lane_bits)), v);
   }
   static std::size_t append(Vector v, std::uint32_t mask, std::uint32_t first,
                             std::uint16_t* offsets, double* values) {

@@ -30,6 +30,9 @@ struct Floats {
         _mm512_and_si512(_mm512_castps_si512(v), _mm512_set1_epi32(0x7fffffff));
     return _mm512_cmpge_epu32_mask(bits, _mm512_set1_epi32(static_cast<int>(bound)));
   }
+  static Vector clear(Vector v, std::uint32_t mask) {
+    return _mm512_maskz_mov_ps(static_cast<__mmask16>(~mask), v);
+  }
   // Compressed in registers and stored whole: a compressing store is microcode on Zen 4.
   static std::size_t append(Vector v, std::uint32_t mask, std::uint32_t first,
                             std::uint16_t* offsets, float* values) {
@@ -59,6 +62,9 @@ struct Doubles {
     const __m512i bits =
         _mm512_and_si512(_mm512_castpd_si512(v), _mm512_set1_epi64(0x7fffffffffffffff));
     return _mm512_cmpge_epu64_mask(bits, _mm512_set1_epi64(static_cast<long long>(bound)));
+  }
+  static Vector clear(Vector v, std::uint32_t mask) {
+    return _mm512_maskz_mov_pd(static_cast<__mmask8>(~mask), v);
   }
   static std::size_t append(Vector v, std::uint32_t mask, std::uint32_t first,
                             std::uint16_t* offsets, double* values) {

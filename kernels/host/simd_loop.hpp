@@ -5,7 +5,8 @@
 //
 // A set is a struct with: A, G-loads, Vector, width, and
 //   accumulate(residual, scale, gradient), load(const G*), store(A*, v), broadcast(scale),
-//   at_least(v, bound) -> one bit per lane, append(v, mask, first, offsets, values).
+//   at_least(v, bound) -> one bit per lane, append(v, mask, first, offsets, values),
+//   clear(v, mask).
 #pragma once
 
 #include "host/simd.hpp"
@@ -27,14 +28,20 @@ struct Loops {
   static constexpr std::size_t width = Set::width;
   static constexpr std::size_t group = 4 * width;
 
-  static std::size_t append(const Vector (&v)[4], const std::uint32_t (&reached)[4],
-                            std::size_t first, const Appender<A>& out, std::size_t appended) {
+  /// Moves what reached the bound to the list. Returns how many entries that has now.
+  static std::size_t move(Vector (&v)[4], const std::uint32_t (&reached)[4], std::size_t first,
+                          const Appender<A>& out, std::size_t appended) {
     for (std::size_t j = 0; j < 4; ++j) {
       const std::size_t offset = out.first_offset + first + j * width;
       appended += Set::append(v[j], reached[j], static_cast<std::uint32_t>(offset),
                               out.offsets + appended, out.values + appended);
+      v[j] = Set::clear(v[j], reached[j]);
     }
     return appended;
+  }
+
+  static void store(A* residual, const Vector (&v)[4]) {
+    for (std::size_t j = 0; j < 4; ++j) Set::store(residual + j * width, v[j]);
   }
 
   static bool reach(const Vector (&v)[4], Bits<A> bound, std::uint32_t (&reached)[4]) {
@@ -61,15 +68,15 @@ struct Loops {
           result.finite = false;
           break;
         }
-        result.appended = append(v, reached, i, out, result.appended);
+        result.appended = move(v, reached, i, out, result.appended);
       }
-      for (std::size_t j = 0; j < 4; ++j) Set::store(residual + i + j * width, v[j]);
+      store(residual + i, v);
     }
     result.processed = i;
     return result;
   }
 
-  static ChunkResult collect(const A* residual, std::size_t size, Bits<A> bound,
+  static ChunkResult collect(A* residual, std::size_t size, Bits<A> bound,
                              const Appender<A>& out) {
     ChunkResult result;
     std::size_t i = 0;
@@ -77,7 +84,10 @@ struct Loops {
       Vector v[4];
       for (std::size_t j = 0; j < 4; ++j) v[j] = Set::load(residual + i + j * width);
       std::uint32_t reached[4];
-      if (reach(v, bound, reached)) result.appended = append(v, reached, i, out, result.appended);
+      if (reach(v, bound, reached)) {
+        result.appended = move(v, reached, i, out, result.appended);
+        store(residual + i, v);
+      }
     }
     result.processed = i;
     return result;

@@ -9,15 +9,16 @@ namespace {
 
 constexpr std::size_t group = 64;
 
-/// Appends what reaches the bound, of `size` sums that are all finite.
+/// Moves what reaches the bound, of `size` sums that are all finite.
 template <class A>
-std::size_t append(const A* sums, std::size_t size, std::size_t first, Bits<A> bound,
+std::size_t append(A* sums, std::size_t size, std::size_t first, Bits<A> bound,
                    const Appender<A>& out) {
   std::size_t appended = 0;
   for (std::size_t i = 0; i < size; ++i) {
     if (magnitude_bits(sums[i]) < bound) continue;
     out.offsets[appended] = static_cast<std::uint16_t>(out.first_offset + first + i);
     out.values[appended] = sums[i];
+    sums[i] = A(0);
     ++appended;
   }
   return appended;
@@ -61,7 +62,7 @@ ChunkResult accumulate_chunk(const G* gradient, A* residual, std::size_t size, A
 }
 
 template <class A>
-ChunkResult collect_chunk(const A* residual, std::size_t size, Bits<A> bound,
+ChunkResult collect_chunk(A* residual, std::size_t size, Bits<A> bound,
                           const Appender<A>& out) {
   ChunkResult result;
   for (std::size_t i = 0; i < size; i += group) {

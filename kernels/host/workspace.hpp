@@ -21,13 +21,15 @@ inline constexpr std::size_t tile_size = 4096;
 inline constexpr std::size_t padding = 16;
 
 struct WorkspaceHeader {
-  std::size_t candidates = 0;     // now in the list
-  std::uint64_t passed = 0;       // the filter, in this step
-  std::uint64_t fallbacks = 0;    // 0 or 1, in this step
-  bool finite = true;             // else this rank's sums were not
+  std::size_t candidates = 0;       // now in the list
+  std::uint64_t threshold = 0;      // bits of the smallest score that is sent, and
+  std::size_t ties = 0;             //   how many of that score are
+  std::uint64_t passed = 0;         // candidates in this step, those dropped since included
+  std::uint64_t fallbacks = 0;      // 0 or 1, in this step
+  bool finite = true;               // else this rank's sums were not
 };
 
-/// Room for candidates: half as many again as are sent (the sample's bound lets 1.1 to 1.4 k
+/// Room for candidates: half as many again as are sent (the sample's bound lets about 1.2 to 1.5 k
 /// through), and two chunks to take in before they have to be thinned out.
 [[nodiscard]] inline std::size_t candidate_capacity(const Plan& plan) {
   return std::min(plan.count, plan.k + plan.k / 2 + 2 * chunk_size);

@@ -1,0 +1,118 @@
+// What the MPI transport needs of MPI: checked calls, types, and a communicator of its own.
+#pragma once
+
+#include <mpi.h>
+
+#include <array>
+#include <cstdint>
+#include <source_location>
+#include <string>
+#include <string_view>
+
+#include <sparccl/types.hpp>
+
+namespace sparccl {
+
+/// Throws MPI's own words for a code that is not MPI_SUCCESS.
+inline void check(int code, std::string_view call, int rank,
+           std::source_location where = std::source_location::current()) {
+  if (code == MPI_SUCCESS) return;
+  std::array<char, MPI_MAX_ERROR_STRING> words{};
+  int length = 0;
+  if (MPI_Error_string(code, words.data(), &length) != MPI_SUCCESS) length = 0;
+  throw Error(Result::system_error,
+              std::string(call) + " failed on rank " + std::to_string(rank) + ": " +
+                  std::string(words.data(), static_cast<std::size_t>(length)) + " (line " +
+                  std::to_string(where.line()) + " of the MPI transport)");
+}
+
+inline bool mpi_is_running() noexcept {
+  int initialised = 0;
+  int finalised = 0;
+  MPI_Initialized(&initialised);
+  MPI_Finalized(&finalised);
+  return initialised != 0 && finalised == 0;
+}
+
+inline void require_mpi() {
+  if (mpi_is_running()) return;
+  throw Error(Result::invalid_usage,
+              "MPI: expected to be initialised and not finalised, found that it is not running");
+}
+
+inline MPI_Datatype mpi_type(DataType type) {
+  switch (type) {
+    case DataType::int8: return MPI_INT8_T;
+    case DataType::uint8: return MPI_UINT8_T;
+    case DataType::int32: return MPI_INT32_T;
+    case DataType::uint32: return MPI_UINT32_T;
+    case DataType::int64: return MPI_INT64_T;
+    case DataType::uint64: return MPI_UINT64_T;
+    case DataType::float16:
+    case DataType::bfloat16:
+    case DataType::float32: return MPI_FLOAT;
+    case DataType::float64: return MPI_DOUBLE;
+  }
+  throw Error(Result::invalid_argument, "data type: expected 0 to 9, found " +
+                                            std::to_string(static_cast<std::int32_t>(type)));
+}
+
+inline MPI_Op mpi_op(Reduction reduction) {
+  switch (reduction) {
+    case Reduction::sum:
+    case Reduction::avg: return MPI_SUM;  // and a division
+    case Reduction::prod: return MPI_PROD;
+    case Reduction::max: return MPI_MAX;
+    case Reduction::min: return MPI_MIN;
+  }
+  throw Error(Result::invalid_argument, "reduction: expected 0 to 4, found " +
+                                            std::to_string(static_cast<std::int32_t>(reduction)));
+}
+
+/// A private copy of the user's communicator, and the unit in which packets are counted.
+class Duplicate {
+ public:
+  explicit Duplicate(MPI_Comm original) {
+    if (original == MPI_COMM_NULL) {
+      throw Error(Result::invalid_argument, "communicator: expected one, found MPI_COMM_NULL");
+    }
+    int inter = 0;
+    check(MPI_Comm_test_inter(original, &inter), "MPI_Comm_test_inter", -1);
+    if (inter != 0) {
+      throw Error(Result::invalid_argument,
+                  "communicator: expected an intracommunicator, found an intercommunicator");
+    }
+    check(MPI_Comm_rank(original, &rank), "MPI_Comm_rank", -1);
+    check(MPI_Comm_size(original, &size), "MPI_Comm_size", rank);
+    check(MPI_Comm_dup(original, &comm), "MPI_Comm_dup", rank);
+    try {
+      check(MPI_Comm_set_errhandler(comm, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler", rank);
+      check(MPI_Type_contiguous(unit_bytes, MPI_BYTE, &unit), "MPI_Type_contiguous", rank);
+      check(MPI_Type_commit(&unit), "MPI_Type_commit", rank);
+    } catch (...) {
+      release();
+      throw;
+    }
+  }
+  ~Duplicate() { release(); }
+  Duplicate(const Duplicate&) = delete;
+  Duplicate& operator=(const Duplicate&) = delete;
+
+  static constexpr int unit_bytes = 64;
+
+  MPI_Comm comm = MPI_COMM_NULL;
+  MPI_Datatype unit = MPI_DATATYPE_NULL;
+  int rank = 0;
+  int size = 1;
+  /// A call was given up: MPI still holds requests on comm, so that comm must never be freed.
+  bool abandoned = false;
+
+ private:
+  void release() noexcept {
+    if (!mpi_is_running()) return;
+    if (unit != MPI_DATATYPE_NULL) MPI_Type_free(&unit);
+    if (comm != MPI_COMM_NULL && !abandoned) MPI_Comm_free(&comm);
+  }
+};
+
+}  // namespace sparccl
