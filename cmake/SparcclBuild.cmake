@@ -1,6 +1,6 @@
 # How every target of this project is compiled.
 
-if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+if(PROJECT_IS_TOP_LEVEL AND NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
   set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
 endif()
 
@@ -23,6 +23,22 @@ target_compile_options(sparccl_options INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion
   $<$<COMPILE_LANGUAGE:C,CXX>:-ffp-contract=off>
   $<$<BOOL:${SPARCCL_WERROR}>:-Werror>)
+
+# What libsparccl_mpi lacks is an error here, not at its users. (Sanitizers leave symbols open.)
+if(CMAKE_SYSTEM_NAME STREQUAL "Linux" AND NOT CMAKE_CXX_FLAGS MATCHES "-fsanitize")
+  target_link_options(sparccl_options INTERFACE LINKER:--no-undefined)
+endif()
+
+# Debian and Ubuntu keep several MPIs side by side, told apart by their wrappers' suffix, and let
+# `mpicxx` be any of them. Whoever has chosen already, or has another MPI first on PATH, keeps it.
+if(SPARCCL_MPI_PREFER AND NOT DEFINED MPI_EXECUTABLE_SUFFIX AND NOT DEFINED MPI_CXX_COMPILER
+    AND NOT DEFINED MPI_HOME AND NOT DEFINED ENV{MPI_HOME})
+  find_program(sparccl_mpicxx mpicxx NO_CACHE)
+  cmake_path(GET sparccl_mpicxx PARENT_PATH sparccl_mpicxx)
+  if(EXISTS ${sparccl_mpicxx}/mpicxx.${SPARCCL_MPI_PREFER})
+    set(MPI_EXECUTABLE_SUFFIX .${SPARCCL_MPI_PREFER})
+  endif()
+endif()
 
 # SPARCCL_HAVE_MPI: whether the MPI transport is built.
 if(SPARCCL_MPI STREQUAL "ON")

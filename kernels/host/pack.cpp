@@ -50,7 +50,7 @@ void pack(const Plan& plan, const Memory& memory, const Workspace<A>& work,
       if constexpr (whole) {
         *choose(wins, &nowhere, base + work.offsets[i]) = a;
       } else {
-        base[work.offsets[i]] = a - (wins ? Convert<Wire>::up(value) : 0);
+        base[work.offsets[i]] = a - (wins ? static_cast<A>(Convert<Wire>::up(value)) : A(0));
       }
       sent += wins ? 1 : 0;
     }
