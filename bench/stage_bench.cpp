@@ -137,11 +137,10 @@ class Tensor {
   std::uint64_t seed_ = 0;
 };
 
-double plain_pass(std::vector<float>& e, const std::vector<float>& g) {
+double plain_pass(std::vector<float>& e, const float* g) {
   return milliseconds([&] {
     float* to = e.data();
-    const float* from = g.data();
-    for (std::size_t i = 0, n = e.size(); i < n; ++i) to[i] += from[i];
+    for (std::size_t i = 0, n = e.size(); i < n; ++i) to[i] += g[i];
   });
 }
 
@@ -156,28 +155,35 @@ struct Row {
   double extra_bytes = 0;
 };
 
-/// A gradient with what training has: scales that differ from coordinate to coordinate, and a part
-/// that stays from step to step.
+/// Gradients of one rank, step by step.
+///   gaussian: fresh numbers (a window that moves over a longer list);
+///   feedback: what training has: scales that differ from coordinate to coordinate, and a part that
+///   stays from step to step.
 class Gradients {
  public:
-  Gradients(std::size_t count, bool feedback, std::uint64_t seed) {
-    for (std::uint64_t i = 0; i < (feedback ? 4u : 2u); ++i) {
-      auto& g = noise_.emplace_back(count);
-      fill_gaussian(g, seed * 16 + i + 1);
+  Gradients(std::size_t count, bool feedback, std::uint64_t seed) : feedback_(feedback) {
+    if (!feedback) {
+      fill_gaussian(noise_.emplace_back(count + windows * window), seed * 16 + 1);
+      return;
     }
-    if (!feedback) return;
     std::vector<float> common(count), scale(count);
     fill_gaussian(common, seed * 16 + 14, 0.5f);
     fill_gaussian(scale, 99);  // the same on every rank
-    for (auto& g : noise_) {
+    for (std::uint64_t j = 0; j < 4; ++j) {
+      auto& g = noise_.emplace_back(count);
+      fill_gaussian(g, seed * 16 + j + 1);
       for (std::size_t i = 0; i < count; ++i) g[i] = (common[i] + g[i]) * std::exp(scale[i]);
     }
   }
-  const std::vector<float>& operator[](std::size_t step) const {
-    return noise_[step % noise_.size()];
+  const float* operator[](std::size_t step) const {
+    return feedback_ ? noise_[step % noise_.size()].data()
+                     : noise_[0].data() + step % windows * window;
   }
 
  private:
+  static constexpr std::size_t windows = 1024;
+  static constexpr std::size_t window = 1040;
+  bool feedback_;
   std::vector<std::vector<float>> noise_;
 };
 
@@ -192,23 +198,24 @@ Row measure(Backend& backend, const Settings& settings, const std::string& data,
   for (int rank = 1; rank < settings.world_size; ++rank) {  // the peers' packets
     const Gradients gradients(settings.count, feedback, static_cast<std::uint64_t>(rank));
     std::memset(tensor.residual(), 0, settings.count * sizeof(float));
-    tensor.step(gradients[0].data(), rank);
+    tensor.step(gradients[0], rank);
   }
   const Gradients gradients(settings.count, feedback, 100);
+  const Gradients other(feedback ? 2 : settings.count, false, 101);
   std::memset(tensor.residual(), 0, settings.count * sizeof(float));
   std::size_t t = 0;
   for (int i = 0; i < (feedback ? settings.feedback_steps : 1); ++i) {
-    tensor.step(gradients[t++].data());
+    tensor.step(gradients[t++]);
     tensor.merge(result.data());
   }
   std::vector<double> plain_ms, accumulate_ms, select_ms, pack_ms, ratio;
   std::vector<double> fill_ms, check_ms, merge_ms, merge_ratio;
   for (int i = 0; i < settings.repeats; ++i) {
-    const std::vector<float>& g = gradients[t++];
-    if (!feedback) std::memcpy(tensor.residual(), gradients[t].data(), plain.size() * sizeof(float));
+    const float* g = gradients[t++];
+    if (!feedback) std::memcpy(tensor.residual(), other[t], plain.size() * sizeof(float));
     std::memcpy(plain.data(), tensor.residual(), plain.size() * sizeof(float));
     const double one = plain_pass(plain, g);
-    const Tensor::Times two = tensor.step(g.data());
+    const Tensor::Times two = tensor.step(g);
     row.candidates_per_k = static_cast<double>(tensor.counts().candidates) /
                            static_cast<double>(plan.k);
     row.fallbacks += tensor.counts().fallbacks;

@@ -3,7 +3,9 @@
 // out, which is all that the memory sees.
 #include <algorithm>
 #include <bit>
+#include <cstdint>
 #include <limits>
+#include <type_traits>
 
 #include "host/host_stages.hpp"
 #include "host/workspace.hpp"
@@ -15,6 +17,8 @@ namespace {
 /// Results up to this size stay in the cache for whoever reads them next.
 constexpr std::size_t stream_from_bytes = std::size_t{1} << 20;
 
+constexpr std::size_t line_bytes = 64;
+
 template <class T, class Wire>
 class Merger {
  public:
@@ -25,7 +29,12 @@ class Merger {
       : simd_(simd), plan_(plan), memory_(memory), work_(work), packets_(packets), output_(output),
         own_(static_cast<std::size_t>(plan.rank)),
         divisor_(output.reduction == Reduction::avg ? static_cast<A>(plan.world_size) : A(1)),
-        streams_(plan.count * sizeof(T) >= stream_from_bytes) {}
+        sums_are_result_(std::is_same_v<T, A> && output.reduction == Reduction::sum) {
+    const auto misaligned = reinterpret_cast<std::uintptr_t>(output.dense) % line_bytes;
+    streams_ = output.dense != nullptr && plan.count * sizeof(T) >= stream_from_bytes &&
+               misaligned % sizeof(T) == 0;
+    if (streams_) lead_ = misaligned / sizeof(T);
+  }
 
   std::size_t run() {
     std::fill_n(work_.next, packets_.size(), std::size_t{0});
@@ -50,30 +59,35 @@ class Merger {
  private:
   /// Offsets [begin, end) of the block that starts at `base`.
   void merge_tile(std::size_t base, std::size_t begin, std::size_t end) {
+    A* const sums = work_.sums + lead_;
     for (std::size_t p = 0; p < packets_.size(); ++p) {
-      work_.begin[p] = work_.next[p];
+      const std::uint16_t* const offsets = packets_[p].offsets;
+      const auto* const values = static_cast<const Wire*>(packets_[p].values);
+      const std::size_t last = work_.end[p];
       std::size_t i = work_.next[p];
-      const auto* values = static_cast<const Wire*>(packets_[p].values);
-      for (; i < work_.end[p] && packets_[p].offsets[i] < end; ++i) {
-        work_.sums[packets_[p].offsets[i] - begin] += static_cast<A>(Convert<Wire>::up(values[i]));
+      work_.begin[p] = i;
+      for (; i < last && offsets[i] < end; ++i) {
+        sums[offsets[i] - begin] += static_cast<A>(Convert<Wire>::up(values[i]));
       }
       work_.next[p] = i;
     }
-    remember_own(begin);
-    if (output_.dense != nullptr) {
+    remember_own(sums, begin);
+    if (streams_) {
+      stream_dense(base + begin, begin, end - begin);
+    } else if (output_.dense != nullptr) {
       write_dense(base + begin, begin, end - begin);
     } else {
       write_sparse(base + begin, begin);
     }
   }
 
-  void remember_own(std::size_t begin) {
+  void remember_own(const A* sums, std::size_t begin) {
     const Packet& own = packets_[own_];
     const auto* values = static_cast<const Wire*>(own.values);
     auto* ratios = static_cast<A*>(memory_.sent_ratios);
     for (std::size_t i = work_.begin[own_]; i < work_.next[own_]; ++i) {
       ratios[i] = remember(plan_.distortion, static_cast<A>(Convert<Wire>::up(values[i])),
-                           work_.sums[own.offsets[i] - begin]);
+                           sums[own.offsets[i] - begin]);
     }
   }
 
@@ -81,29 +95,59 @@ class Merger {
   template <class F>
   void for_each_sent(std::size_t begin, F f) {
     for (std::size_t p = 0; p < packets_.size(); ++p) {
-      for (std::size_t i = work_.begin[p]; i < work_.next[p]; ++i) {
-        f(packets_[p].offsets[i] - begin);
-      }
+      const std::uint16_t* const offsets = packets_[p].offsets;
+      for (std::size_t i = work_.begin[p]; i < work_.next[p]; ++i) f(offsets[i] - begin);
+    }
+  }
+
+  void mark(std::size_t bit) { work_.touched[bit / 64] |= std::uint64_t{1} << bit % 64; }
+
+  /// Past the caches, in whole lines of the result; the tile is shifted by `lead_` to fit them.
+  void stream_dense(std::size_t position, std::size_t begin, std::size_t length) {
+    auto* const tile = sums_are_result_ ? reinterpret_cast<T*>(work_.sums)
+                                        : reinterpret_cast<T*>(work_.tile);
+    constexpr std::size_t line = line_bytes / sizeof(T);
+    for_each_sent(begin, [&](std::size_t i) {
+      mark((i + lead_) / line);
+      if (!sums_are_result_) tile[i + lead_] = Convert<T>::from(work_.sums[i + lead_] / divisor_);
+    });
+    if (!sums_are_result_) for_each_sent(begin, [&](std::size_t i) { work_.sums[i + lead_] = A(0); });
+
+    T* const result = static_cast<T*>(output_.dense) + position;
+    T* const source = tile + lead_;
+    const std::size_t head = std::min(lead_ == 0 ? 0 : line - lead_, length);  // up to a whole line
+    const std::size_t lines = (length - head) / line;
+    const std::size_t tail = head + lines * line;
+    if (lead_ != 0) drop_first_line();
+    move(result, source, head);
+    simd_.write_lines(result + head, source + head, work_.touched, lines);
+    move(result + tail, source + tail, length - tail);
+    std::fill_n(work_.touched, touched_words, std::uint64_t{0});
+  }
+
+  static void move(T* to, T* from, std::size_t length) {
+    std::copy_n(from, length, to);
+    std::fill_n(from, length, T{});
+  }
+
+  /// Bit 0 of `touched` is then that of the first whole line.
+  void drop_first_line() {
+    for (std::size_t word = 0; word + 1 < touched_words; ++word) {
+      work_.touched[word] = work_.touched[word] >> 1 | work_.touched[word + 1] << 63;
     }
   }
 
   void write_dense(std::size_t position, std::size_t begin, std::size_t length) {
-    auto* tile = reinterpret_cast<T*>(work_.tile);
-    for_each_sent(begin, [&](std::size_t i) { tile[i] = Convert<T>::from(work_.sums[i] / divisor_); });
-    T* result = static_cast<T*>(output_.dense) + position;
-    if (streams_) {
-      simd_.stream(result, tile, length * sizeof(T));
-    } else {
-      std::copy_n(tile, length, result);
-    }
+    T* const result = static_cast<T*>(output_.dense) + position;
+    std::fill_n(result, length, T{});
     for_each_sent(begin, [&](std::size_t i) {
-      tile[i] = T{};
-      work_.sums[i] = A(0);
+      result[i] = Convert<T>::from(work_.sums[i] / divisor_);
     });
+    for_each_sent(begin, [&](std::size_t i) { work_.sums[i] = A(0); });
   }
 
   void write_sparse(std::size_t position, std::size_t begin) {
-    for_each_sent(begin, [&](std::size_t i) { work_.touched[i / 64] |= std::uint64_t{1} << i % 64; });
+    for_each_sent(begin, [&](std::size_t i) { mark(i); });
     auto* values = static_cast<T*>(output_.values);
     for (std::size_t word = 0; word < tile_size / 64; ++word) {
       for (std::uint64_t bits = work_.touched[word]; bits != 0; bits &= bits - 1) {
@@ -117,6 +161,8 @@ class Merger {
     }
   }
 
+  static constexpr std::size_t touched_words = (tile_margin + tile_size) / 64;
+
   const Simd& simd_;
   const Plan& plan_;
   const Memory& memory_;
@@ -125,7 +171,9 @@ class Merger {
   const Output& output_;
   std::size_t own_;
   A divisor_;
-  bool streams_;
+  bool sums_are_result_;
+  bool streams_ = false;
+  std::size_t lead_ = 0;  // entries between the start of a line of the result and the tile
   std::size_t written_ = 0;
 };
 

@@ -48,9 +48,10 @@ struct Simd {
   AccumulateChunk<double, double> accumulate_f64;
   CollectChunk<float> collect_f32;
   CollectChunk<double> collect_f64;
-  /// memcpy to memory that is not read again soon: past the caches where the machine can.
-  /// fence() before anyone else reads it.
-  void (*stream)(void* to, const void* from, std::size_t bytes);
+  /// Writes cache lines of 64 bytes at `to`, which is aligned to them, past the caches where the
+  /// machine can: from `from` where the line's bit is set, and `from` is zeroed there; zeros elsewhere.
+  /// fence() before anyone else reads them.
+  void (*write_lines)(void* to, void* from, const std::uint64_t* set, std::size_t lines);
   void (*fence)();
 
   [[nodiscard]] auto accumulate(Tag<float>) const { return accumulate_f32; }
@@ -60,6 +61,10 @@ struct Simd {
   [[nodiscard]] auto collect(Tag<float>) const { return collect_f32; }
   [[nodiscard]] auto collect(Tag<double>) const { return collect_f64; }
 };
+
+/// write_lines by the instruction of AMD's Zen that zeroes a line: half the time of other stores.
+/// x86 with clzero only.
+void write_lines_clzero(void* to, void* from, const std::uint64_t* set, std::size_t lines);
 
 extern const Simd simd_portable;
 extern const Simd simd_avx2;    // x86 only

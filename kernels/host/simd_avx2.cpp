@@ -1,7 +1,6 @@
 #include <immintrin.h>
 
-#include <cstring>
-
+#include "host/simd_lines.hpp"
 #include "host/simd_loop.hpp"
 
 namespace sparccl::host {
@@ -90,19 +89,19 @@ struct Doubles {
   }
 };
 
-void stream(void* to, const void* from, std::size_t bytes) {
-  auto* target = static_cast<std::byte*>(to);
-  const auto* source = static_cast<const std::byte*>(from);
-  std::size_t head = (32 - reinterpret_cast<std::uintptr_t>(target) % 32) % 32;
-  if (head > bytes) head = bytes;
-  std::memcpy(target, source, head);
-  std::size_t i = head;
-  for (; i + 32 <= bytes; i += 32) {
-    _mm256_stream_si256(reinterpret_cast<__m256i*>(target + i),
-                        _mm256_loadu_si256(reinterpret_cast<const __m256i*>(source + i)));
+struct Lines {
+  static void zero(std::byte* to) {
+    _mm256_stream_si256(reinterpret_cast<__m256i*>(to), _mm256_setzero_si256());
+    _mm256_stream_si256(reinterpret_cast<__m256i*>(to + 32), _mm256_setzero_si256());
   }
-  std::memcpy(target + i, source + i, bytes - i);
-}
+  static void move(std::byte* to, std::byte* from) {
+    for (int half = 0; half < 64; half += 32) {
+      auto* const line = reinterpret_cast<__m256i*>(from + half);
+      _mm256_stream_si256(reinterpret_cast<__m256i*>(to + half), _mm256_loadu_si256(line));
+      _mm256_storeu_si256(line, _mm256_setzero_si256());
+    }
+  }
+};
 
 void fence() { _mm_sfence(); }
 
@@ -116,7 +115,7 @@ constinit const Simd simd_avx2 = {
     Loops<Doubles>::accumulate<double>,
     Loops<Floats>::collect,
     Loops<Doubles>::collect,
-    stream,
+    write_lines<Lines>,
     fence,
 };
 

@@ -1,7 +1,6 @@
 #include <immintrin.h>
 
-#include <cstring>
-
+#include "host/simd_lines.hpp"
 #include "host/simd_loop.hpp"
 
 namespace sparccl::host {
@@ -78,18 +77,15 @@ struct Doubles {
   }
 };
 
-void stream(void* to, const void* from, std::size_t bytes) {
-  auto* target = static_cast<std::byte*>(to);
-  const auto* source = static_cast<const std::byte*>(from);
-  std::size_t head = (64 - reinterpret_cast<std::uintptr_t>(target) % 64) % 64;
-  if (head > bytes) head = bytes;
-  std::memcpy(target, source, head);
-  std::size_t i = head;
-  for (; i + 64 <= bytes; i += 64) {
-    _mm512_stream_si512(reinterpret_cast<__m512i*>(target + i), _mm512_loadu_si512(source + i));
+struct Lines {
+  static void zero(std::byte* to) {
+    _mm512_stream_si512(reinterpret_cast<__m512i*>(to), _mm512_setzero_si512());
   }
-  std::memcpy(target + i, source + i, bytes - i);
-}
+  static void move(std::byte* to, std::byte* from) {
+    _mm512_stream_si512(reinterpret_cast<__m512i*>(to), _mm512_loadu_si512(from));
+    _mm512_storeu_si512(from, _mm512_setzero_si512());
+  }
+};
 
 void fence() { _mm_sfence(); }
 
@@ -103,7 +99,7 @@ constinit const Simd simd_avx512 = {
     Loops<Doubles>::accumulate<double>,
     Loops<Floats>::collect,
     Loops<Doubles>::collect,
-    stream,
+    write_lines<Lines>,
     fence,
 };
 

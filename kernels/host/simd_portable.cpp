@@ -1,5 +1,6 @@
 // The loops in plain C++: the semantics of the others, and what runs where they do not.
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 #include "host/simd.hpp"
@@ -75,7 +76,16 @@ ChunkResult collect_chunk(A* residual, std::size_t size, Bits<A> bound,
   return result;
 }
 
-void stream(void* to, const void* from, std::size_t bytes) { std::memcpy(to, from, bytes); }
+void write_lines(void* to, void* from, const std::uint64_t* set, std::size_t lines) {
+  std::memset(to, 0, lines * 64);
+  for (std::size_t word = 0; word * 64 < lines; ++word) {
+    for (std::uint64_t bits = set[word]; bits != 0; bits &= bits - 1) {
+      const std::size_t at = (word * 64 + static_cast<std::size_t>(std::countr_zero(bits))) * 64;
+      std::memcpy(static_cast<std::byte*>(to) + at, static_cast<std::byte*>(from) + at, 64);
+      std::memset(static_cast<std::byte*>(from) + at, 0, 64);
+    }
+  }
+}
 
 void fence() {}
 
@@ -89,7 +99,7 @@ constinit const Simd simd_portable = {
     accumulate_chunk<double, double>,
     collect_chunk<float>,
     collect_chunk<double>,
-    stream,
+    write_lines,
     fence,
 };
 

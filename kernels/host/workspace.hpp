@@ -14,8 +14,13 @@ namespace sparccl::host {
 /// candidates need room for no more than this between two looks.
 inline constexpr std::size_t chunk_size = 8192;
 
-/// Entries of the result that are summed at once; divides block_size.
-inline constexpr std::size_t tile_size = 4096;
+/// Entries of the result that are summed at once; divides block_size. In the second-level cache;
+/// smaller ones would spend their time at the ends of short lists.
+inline constexpr std::size_t tile_size = 16'384;
+
+/// Entries of a tile before its first that are kept free, so that its lines can be made to coincide
+/// with those of the result, wherever that begins.
+inline constexpr std::size_t tile_margin = 64;
 
 /// Entries past the end that a vector store may touch.
 inline constexpr std::size_t padding = 16;
@@ -42,9 +47,9 @@ struct Workspace {
   std::uint16_t* offsets = nullptr;    // [capacity + padding] in position order
   A* values = nullptr;                 // [capacity + padding] a, with its sign
   A* scores = nullptr;                 // [capacity + padding] |a| d
-  A* sums = nullptr;                   // [tile_size] zeros between calls
-  std::uint64_t* touched = nullptr;    // [tile_size / 64] one bit an entry; zeros between calls
-  std::byte* tile = nullptr;           // [tile_size * 8] zeros between calls
+  A* sums = nullptr;                   // [tile_margin + tile_size] zeros between calls
+  std::byte* tile = nullptr;           // the same in the type of the result; zeros between calls
+  std::uint64_t* touched = nullptr;    // one bit an entry, or a line of the result; see merge
   std::size_t* next = nullptr;         // [world_size] entries of each packet merged so far
   std::size_t* begin = nullptr;        // [world_size] where this tile began
   std::size_t* end = nullptr;          // [world_size] where this block ends
@@ -59,9 +64,9 @@ struct Workspace {
     take(offsets, room);
     take(values, room);
     take(scores, room);
-    take(sums, tile_size);
-    take(touched, tile_size / 64);
-    take(tile, tile_size * 8);
+    take(sums, tile_margin + tile_size);
+    take(tile, (tile_margin + tile_size) * size_of(plan.type));
+    take(touched, (tile_margin + tile_size) / 64);
     take(next, world);
     take(begin, world);
     take(end, world);
