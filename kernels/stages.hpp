@@ -107,16 +107,18 @@ class Backend {
   /// Scratch that the stages need besides Memory and packets.
   [[nodiscard]] virtual std::size_t workspace_bytes(const Plan& plan) const = 0;
 
-  /// residual += scale * gradient; candidates: a superset of the k largest scores |a| d (see
-  /// formulas.hpp). A non-finite sum leaves the residual as it was and marks the step.
+  /// residual += scale * gradient; candidates for the k largest scores |a| d (see formulas.hpp) move
+  /// out of it into the workspace. A non-finite sum leaves the residual as it was and marks the step.
   virtual void accumulate(const Plan& plan, const Step& step, const Memory& memory,
                           void* workspace) = 0;
 
-  /// Exactly k of the candidates: the largest scores, ties to the lower position.
+  /// Exactly k of the candidates: the largest scores, ties to the lower position. The others return
+  /// to the residual. Collects again if the candidates do not prove to hold the k largest.
   virtual void select(const Plan& plan, const Step& step, const Memory& memory,
                       void* workspace) = 0;
 
-  /// Picked entries, rounded to the wire type, in position order; the residual keeps the rest.
+  /// What was selected, rounded to the wire type, in position order; what the rounding leaves over
+  /// returns to the residual.
   virtual void pack(const Plan& plan, const Step& step, const Memory& memory, void* workspace,
                     const Packet& outgoing) = 0;
 

@@ -33,8 +33,8 @@ class HostBackend final : public Backend {
     host::accumulate(simd_, plan, step, memory, workspace);
   }
 
-  void select(const Plan& plan, const Step&, const Memory&, void* workspace) override {
-    host::select(plan, workspace);
+  void select(const Plan& plan, const Step&, const Memory& memory, void* workspace) override {
+    host::select(simd_, plan, memory, workspace);
   }
 
   void pack(const Plan& plan, const Step&, const Memory& memory, void* workspace,

@@ -1,6 +1,9 @@
 // The candidates of one pass: entries that have left the residual for a list.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
+
 #include "host/select.hpp"
 #include "host/workspace.hpp"
 
@@ -9,36 +12,27 @@ namespace sparccl::host {
 template <class A>
 class Candidates {
  public:
-  /// bound: the sample's guess of a score that k entries reach.
-  Candidates(const Plan& plan, const Memory& memory, const Workspace<A>& work, Bits<A> bound)
-      : plan_(plan), work_(work), residual_(static_cast<A*>(memory.residual)),
-        ratios_(static_cast<const A*>(memory.sent_ratios)), guess_(bound), bound_(bound),
-        capacity_(candidate_capacity(plan)),
-        history_(memory.sent_per_block, plan.blocks(), memory.sent_offsets) {
+  Candidates(const Simd& simd, const Plan& plan, const Memory& memory, const Workspace<A>& work)
+      : simd_(simd), plan_(plan), work_(work), residual_(static_cast<A*>(memory.residual)),
+        ratios_(static_cast<const A*>(memory.sent_ratios)), capacity_(candidate_capacity(plan)),
+        history_(memory.sent_per_block, plan.blocks(), memory.sent_offsets) {}
+
+  /// Starts with an empty list. guess: bits of a score that k entries should reach.
+  void clear(Bits<A> guess) {
     work_.header->candidates = 0;
+    work_.header->guess = bound_ = guess;
     std::fill_n(work_.per_block, plan_.blocks(), 0u);
   }
 
   /// What an entry must reach to matter.
   [[nodiscard]] Bits<A> bound() const { return bound_; }
 
-  /// Whether the list holds the k best: the bound was a guess until k scores have reached it.
-  [[nodiscard]] bool proven() const {
-    std::size_t reached = 0;
-    for (std::size_t i = 0; i < work_.header->candidates; ++i) {
-      reached += magnitude_bits(work_.scores[i]) >= guess_ ? 1 : 0;
-    }
-    return reached >= plan_.k;
-  }
-
   /// Makes room for the chunk [begin, begin + size): a full list is thinned out to its k best. From
   /// then on only scores above the least of them matter, for of equal ones the lower positions win.
   void prepare(std::size_t begin, std::size_t size) {
     if (work_.header->candidates + size <= capacity_) return;
-    const Threshold<A> threshold =
-        kth_largest(work_.scores, work_.header->candidates, plan_.k, guess_);
-    Threshold<A> ask = threshold;
-    keep(begin / block_size + 1, [&](std::size_t i) { return ask.keeps(work_.scores[i]); });
+    const Threshold<A> threshold = kth();
+    keep(begin / block_size + 1, threshold);
     bound_ = std::max(bound_, threshold.bits + 1);
   }
 
@@ -60,57 +54,123 @@ class Candidates {
     if (plan_.mu > 0) damp(begin, end, first, last);
   }
 
-  /// Puts everything back into the residual.
-  void give_back(std::size_t blocks) {
-    keep(blocks, [](std::size_t) { return false; });
+  /// The k-th largest score. There must be k candidates.
+  [[nodiscard]] Threshold<A> kth() const {
+    return kth_largest(work_.scores, work_.header->candidates, plan_.k,
+                       static_cast<Bits<A>>(work_.header->guess));
   }
 
- private:
-  /// An entry that was sent last step is a candidate only if the residual is 0 there: few are, so
-  /// few are looked up.
-  void damp(std::size_t begin, std::size_t end, std::size_t first, std::size_t last) {
-    const std::size_t base = begin - begin % block_size;
-    const auto mu = static_cast<A>(plan_.mu);
-    history_.visit(begin, end, [&](std::size_t offset, std::size_t index) {
-      if (residual_[base + offset] != A(0)) return;
-      const std::uint16_t* const at =
-          std::lower_bound(work_.offsets + first, work_.offsets + last, offset);
-      if (at == work_.offsets + last || *at != offset) return;
-      const auto i = static_cast<std::size_t>(at - work_.offsets);
-      work_.scores[i] *= damping(plan_.distortion, ratios_[index], work_.values[i], mu);
-    });
-  }
-
-  /// Keeps the candidates that pass, in order; the others return to the residual.
-  template <class Passes>
-  void keep(std::size_t blocks, Passes passes) {
+  /// Keeps the candidates of blocks [0, blocks) that the threshold keeps, in order; the others return
+  /// to the residual.
+  void keep(std::size_t blocks, Threshold<A> threshold) {
     std::size_t from = 0;
     std::size_t to = 0;
     for (std::size_t block = 0; block < blocks; ++block) {
-      const std::size_t begin = to;
-      for (const std::size_t end = from + work_.per_block[block]; from < end; ++from) {
-        if (passes(from)) {
-          work_.offsets[to] = work_.offsets[from];
-          work_.values[to] = work_.values[from];
-          work_.scores[to] = work_.scores[from];
-          ++to;
-        } else {
-          residual_[block * block_size + work_.offsets[from]] = work_.values[from];
-        }
+      const std::size_t before = to;
+      for (const std::size_t end = from + work_.per_block[block]; from < end;) {
+        const std::size_t size = std::min(end - from, split_size);
+        const SplitResult r = simd_.split(Tag<A>{})(at(from), size, threshold.bits, at(to),
+                                                    work_.losers);
+        put_back(block, work_.losers, r.processed - r.winners);
+        from += r.processed;
+        to += r.winners;
+        if (r.processed < size) to += keep_one_by_one(block, from, to, end, threshold);
       }
-      work_.per_block[block] = static_cast<std::uint32_t>(to - begin);
+      work_.per_block[block] = static_cast<std::uint32_t>(to - before);
     }
     work_.header->candidates = to;
   }
 
+  /// Everything returns to the residual.
+  void give_back() {
+    std::size_t from = 0;
+    for (std::size_t block = 0; block < plan_.blocks(); ++block) {
+      put_back(block, at(from), work_.per_block[block]);
+      from += work_.per_block[block];
+    }
+    work_.header->candidates = 0;
+  }
+
+ private:
+  [[nodiscard]] List<A> at(std::size_t i) const {
+    return {work_.offsets + i, work_.values + i, work_.scores + i};
+  }
+
+  /// Ties and what is left of a vector, a few at a time. Advances `from`, returns how many it kept.
+  std::size_t keep_one_by_one(std::size_t block, std::size_t& from, std::size_t to, std::size_t end,
+                              Threshold<A>& threshold) {
+    std::size_t kept = 0;
+    for (const std::size_t stop = std::min(from + padding, end); from < stop; ++from) {
+      if (threshold.keeps(work_.scores[from])) {
+        work_.offsets[to + kept] = work_.offsets[from];
+        work_.values[to + kept] = work_.values[from];
+        work_.scores[to + kept] = work_.scores[from];
+        ++kept;
+      } else {
+        put_back(block, at(from), 1);
+      }
+    }
+    return kept;
+  }
+
+  void put_back(std::size_t block, const List<A>& list, std::size_t size) {
+    constexpr std::size_t ahead = 24;  // entries, each a cache line of its own
+    A* const residual = residual_ + block * block_size;
+    for (std::size_t i = 0; i < std::min(ahead, size); ++i) {
+      __builtin_prefetch(residual + list.offsets[i], 1);
+    }
+    for (std::size_t i = 0; i < size; ++i) {
+      if (i + ahead < size) __builtin_prefetch(residual + list.offsets[i + ahead], 1);
+      residual[list.offsets[i]] = list.values[i];
+    }
+  }
+
+  /// An entry that was sent last step is a candidate only if the residual is 0 there: few are, so
+  /// few are looked up.
+  void damp(std::size_t begin, std::size_t end, std::size_t first, std::size_t last) {
+    A* const residual = residual_ + (begin - begin % block_size);
+    const auto mu = static_cast<A>(plan_.mu);
+    history_.visit(begin, end, [&](std::size_t offset, std::size_t index) {
+      if (residual[offset] != A(0)) return;
+      const std::uint16_t* const found =
+          std::lower_bound(work_.offsets + first, work_.offsets + last, offset);
+      if (found == work_.offsets + last || *found != offset) return;
+      const auto i = static_cast<std::size_t>(found - work_.offsets);
+      work_.scores[i] *= damping(plan_.distortion, ratios_[index], work_.values[i], mu);
+    });
+  }
+
+  const Simd& simd_;
   const Plan& plan_;
   const Workspace<A>& work_;
   A* residual_;
   const A* ratios_;
-  Bits<A> guess_;
-  Bits<A> bound_;
   std::size_t capacity_;
   Entries history_;
+  Bits<A> bound_ = 0;
 };
+
+/// loop(begin, size, appender, bound) over all entries, chunk by chunk. Returns how many were
+/// written: all, or less if a sum was not finite.
+template <class A, class Loop>
+std::size_t for_each_chunk(const Plan& plan, Candidates<A>& candidates, Loop loop) {
+  for (std::size_t begin = 0; begin < plan.count; begin += chunk_size) {
+    const std::size_t end = std::min(begin + chunk_size, plan.count);
+    candidates.prepare(begin, end - begin);
+    for (std::size_t at = begin; at < end;) {  // whole groups of vectors, then the rest
+      const ChunkResult r = loop(at, end - at, candidates.appender(at), candidates.bound());
+      candidates.take(at, at + r.processed, r.appended);
+      at += r.processed;
+      if (!r.finite) return at;
+    }
+  }
+  return plan.count;
+}
+
+/// The instruction set's loop for whole groups, the portable one for what it leaves.
+template <class Chunk, class... Args>
+ChunkResult run_chunk(Chunk fast, Chunk portable, std::size_t size, Args... args) {
+  return size < 64 ? portable(args...) : fast(args...);
+}
 
 }  // namespace sparccl::host

@@ -10,7 +10,7 @@ namespace sparccl::host {
 
 void accumulate(const Simd& simd, const Plan& plan, const Step& step, const Memory& memory,
                 void* workspace);
-void select(const Plan& plan, void* workspace);
+void select(const Simd& simd, const Plan& plan, const Memory& memory, void* workspace);
 void pack(const Plan& plan, const Memory& memory, void* workspace, const Packet& outgoing);
 Verdict check(const Plan& plan, std::span<const Packet> packets);
 void restore(const Plan& plan, const Step& step, const Memory& memory, void* workspace,

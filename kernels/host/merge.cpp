@@ -119,6 +119,7 @@ class Merger {
     const std::size_t lines = (length - head) / line;
     const std::size_t tail = head + lines * line;
     if (lead_ != 0) drop_first_line();
+    work_.touched[lines / 64] &= (std::uint64_t{1} << lines % 64) - 1;  // the tail is no whole line
     move(result, source, head);
     simd_.write_lines(result + head, source + head, work_.touched, lines);
     move(result + tail, source + tail, length - tail);

@@ -5,6 +5,7 @@
 #include <bit>
 #include <limits>
 
+#include "host/candidates.hpp"
 #include "host/host_stages.hpp"
 #include "visit.hpp"
 
@@ -63,17 +64,47 @@ Threshold<A> kth_largest(const A* scores, std::size_t size, std::size_t k, Bits<
 template Threshold<float> kth_largest(const float*, std::size_t, std::size_t, Bits<float>);
 template Threshold<double> kth_largest(const double*, std::size_t, std::size_t, Bits<double>);
 
-void select(const Plan& plan, void* workspace) {
+namespace {
+
+/// Collects again without the guess, which was above the k-th score.
+template <class A>
+void collect_all(const Simd& simd, const Plan& plan, const Memory& memory,
+                 const Workspace<A>& work) {
+  auto* residual = static_cast<A*>(memory.residual);
+  ++work.header->fallbacks;
+  Candidates<A> candidates(simd, plan, memory, work);
+  candidates.give_back();
+  candidates.clear(0);
+  for_each_chunk(plan, candidates,
+                 [&](std::size_t begin, std::size_t size, const Appender<A>& out, Bits<A> bound) {
+                   return run_chunk(simd.collect(Tag<A>{}), simd_portable.collect(Tag<A>{}), size,
+                                    residual + begin, size, bound, out);
+                 });
+}
+
+template <class A>
+void select(const Simd& simd, const Plan& plan, const Memory& memory, const Workspace<A>& work) {
+  const WorkspaceHeader& header = *work.header;
+  if (!header.finite || plan.k == plan.count) return;  // nothing is sent, or everything
+  const auto guess = static_cast<Bits<A>>(header.guess);
+  const auto kth = [&] { return Candidates<A>(simd, plan, memory, work).kth(); };
+  // The proof: what was left out scores below the guess, so k candidates must reach it.
+  Threshold<A> threshold;
+  if (header.candidates >= plan.k) threshold = kth();
+  if (header.candidates < plan.k || threshold.bits < guess) {
+    collect_all(simd, plan, memory, work);
+    threshold = kth();
+  }
+  if (header.candidates > plan.k) {
+    Candidates<A>(simd, plan, memory, work).keep(plan.blocks(), threshold);
+  }
+}
+
+}  // namespace
+
+void select(const Simd& simd, const Plan& plan, const Memory& memory, void* workspace) {
   visit_accumulator(plan.accumulator(), [&]<class A>(Tag<A>) {
-    const Workspace<A> work(plan, workspace);
-    WorkspaceHeader& header = *work.header;
-    if (!header.finite) return;
-    const auto bound = static_cast<Bits<A>>(header.threshold);  // of accumulate
-    const Threshold<A> threshold = header.candidates == plan.k
-                                       ? Threshold<A>{0, plan.k}
-                                       : kth_largest(work.scores, header.candidates, plan.k, bound);
-    header.threshold = threshold.bits;
-    header.ties = threshold.ties;
+    select<A>(simd, plan, memory, Workspace<A>(plan, workspace));
   });
 }
 

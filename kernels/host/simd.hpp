@@ -40,6 +40,26 @@ template <class A>
 using CollectChunk = ChunkResult (*)(A* residual, std::size_t size, Bits<A> bound,
                                      const Appender<A>& out);
 
+/// Candidates: offsets in their block, values, scores.
+template <class A>
+struct List {
+  std::uint16_t* offsets = nullptr;
+  A* values = nullptr;
+  A* scores = nullptr;
+};
+
+struct SplitResult {
+  std::size_t processed = 0;
+  std::size_t winners = 0;  // the rest of those processed are losers
+};
+
+/// Splits from[0, size) into winners (score above the threshold) and losers (below), both in order;
+/// stops before a score that equals it, or earlier before less than a vector. winners may be `from`,
+/// or a list that ends in it; losers have no scores. Both need room for one vector more.
+template <class A>
+using Split = SplitResult (*)(const List<A>& from, std::size_t size, Bits<A> threshold,
+                              const List<A>& winners, const List<A>& losers);
+
 struct Simd {
   const char* name;
   AccumulateChunk<float, float> accumulate_f32;
@@ -48,8 +68,11 @@ struct Simd {
   AccumulateChunk<double, double> accumulate_f64;
   CollectChunk<float> collect_f32;
   CollectChunk<double> collect_f64;
+  Split<float> split_f32;
+  Split<double> split_f64;
   /// Writes cache lines of 64 bytes at `to`, which is aligned to them, past the caches where the
   /// machine can: from `from` where the line's bit is set, and `from` is zeroed there; zeros elsewhere.
+  /// set: a bit a line, none past the last.
   /// fence() before anyone else reads them.
   void (*write_lines)(void* to, void* from, const std::uint64_t* set, std::size_t lines);
   void (*fence)();
@@ -60,11 +83,18 @@ struct Simd {
   [[nodiscard]] auto accumulate(Tag<double>) const { return accumulate_f64; }
   [[nodiscard]] auto collect(Tag<float>) const { return collect_f32; }
   [[nodiscard]] auto collect(Tag<double>) const { return collect_f64; }
+  [[nodiscard]] auto split(Tag<float>) const { return split_f32; }
+  [[nodiscard]] auto split(Tag<double>) const { return split_f64; }
 };
 
 /// write_lines by the instruction of AMD's Zen that zeroes a line: half the time of other stores.
 /// x86 with clzero only.
 void write_lines_clzero(void* to, void* from, const std::uint64_t* set, std::size_t lines);
+
+/// The portable split, also for sets that cannot compress a vector.
+template <class A>
+SplitResult split_portable(const List<A>& from, std::size_t size, Bits<A> threshold,
+                           const List<A>& winners, const List<A>& losers);
 
 extern const Simd simd_portable;
 extern const Simd simd_avx2;    // x86 only

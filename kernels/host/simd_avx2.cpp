@@ -115,6 +115,8 @@ constinit const Simd simd_avx2 = {
     Loops<Doubles>::accumulate<double>,
     Loops<Floats>::collect,
     Loops<Doubles>::collect,
+    split_portable<float>,
+    split_portable<double>,
     write_lines<Lines>,
     fence,
 };

@@ -77,6 +77,48 @@ struct Doubles {
   }
 };
 
+/// The lanes of `mask`, to the front. Stores a whole vector.
+void compress(std::uint16_t* to, std::uint32_t mask, const std::uint16_t* from, __m512) {
+  const __m512i lanes =
+      _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+  const __m512i packed = _mm512_maskz_compress_epi32(static_cast<__mmask16>(mask), lanes);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm512_cvtepi32_epi16(packed));
+}
+void compress(std::uint16_t* to, std::uint32_t mask, const std::uint16_t* from, __m512d) {
+  const __m256i lanes =
+      _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+  const __m256i packed = _mm256_maskz_compress_epi32(static_cast<__mmask8>(mask), lanes);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm256_cvtepi32_epi16(packed));
+}
+void compress(float* to, std::uint32_t mask, __m512 v) {
+  _mm512_storeu_ps(to, _mm512_maskz_compress_ps(static_cast<__mmask16>(mask), v));
+}
+void compress(double* to, std::uint32_t mask, __m512d v) {
+  _mm512_storeu_pd(to, _mm512_maskz_compress_pd(static_cast<__mmask8>(mask), v));
+}
+
+template <class Set>
+SplitResult split(const List<typename Set::A>& from, std::size_t size,
+                  Bits<typename Set::A> threshold, const List<typename Set::A>& winners,
+                  const List<typename Set::A>& losers) {
+  constexpr std::uint32_t all = (1u << Set::width) - 1;
+  std::size_t won = 0;
+  std::size_t i = 0;
+  for (; i + Set::width <= size; i += Set::width) {
+    const typename Set::Vector scores = Set::load(from.scores + i);
+    const typename Set::Vector values = Set::load(from.values + i);
+    const std::uint32_t wins = Set::at_least(scores, threshold + 1);
+    if (Set::at_least(scores, threshold) != wins) break;
+    compress(losers.offsets + (i - won), all ^ wins, from.offsets + i, values);
+    compress(losers.values + (i - won), all ^ wins, values);
+    compress(winners.offsets + won, wins, from.offsets + i, values);
+    compress(winners.values + won, wins, values);
+    compress(winners.scores + won, wins, scores);
+    won += static_cast<std::size_t>(_mm_popcnt_u32(wins));
+  }
+  return {i, won};
+}
+
 struct Lines {
   static void zero(std::byte* to) {
     _mm512_stream_si512(reinterpret_cast<__m512i*>(to), _mm512_setzero_si512());
@@ -99,6 +141,8 @@ constinit const Simd simd_avx512 = {
     Loops<Doubles>::accumulate<double>,
     Loops<Floats>::collect,
     Loops<Doubles>::collect,
+    split<Floats>,
+    split<Doubles>,
     write_lines<Lines>,
     fence,
 };

@@ -91,6 +91,33 @@ void fence() {}
 
 }  // namespace
 
+// Without a branch: winners and losers come in no order that one could be predicted by.
+template <class A>
+SplitResult split_portable(const List<A>& from, std::size_t size, Bits<A> threshold,
+                           const List<A>& winners, const List<A>& losers) {
+  std::size_t won = 0;
+  std::size_t i = 0;
+  for (; i < size; ++i) {
+    const A score = from.scores[i];
+    const A value = from.values[i];
+    const std::uint16_t offset = from.offsets[i];
+    const Bits<A> bits = magnitude_bits(score);
+    if (bits == threshold) break;
+    losers.offsets[i - won] = offset;
+    losers.values[i - won] = value;
+    winners.offsets[won] = offset;
+    winners.values[won] = value;
+    winners.scores[won] = score;
+    won += bits > threshold ? 1 : 0;
+  }
+  return {i, won};
+}
+
+template SplitResult split_portable(const List<float>&, std::size_t, Bits<float>,
+                                    const List<float>&, const List<float>&);
+template SplitResult split_portable(const List<double>&, std::size_t, Bits<double>,
+                                    const List<double>&, const List<double>&);
+
 constinit const Simd simd_portable = {
     "portable",
     accumulate_chunk<float, float>,
@@ -99,6 +126,8 @@ constinit const Simd simd_portable = {
     accumulate_chunk<double, double>,
     collect_chunk<float>,
     collect_chunk<double>,
+    split_portable<float>,
+    split_portable<double>,
     write_lines,
     fence,
 };

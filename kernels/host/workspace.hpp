@@ -22,13 +22,15 @@ inline constexpr std::size_t tile_size = 16'384;
 /// with those of the result, wherever that begins.
 inline constexpr std::size_t tile_margin = 64;
 
+/// Candidates that are split into winners and losers at once.
+inline constexpr std::size_t split_size = 1024;
+
 /// Entries past the end that a vector store may touch.
 inline constexpr std::size_t padding = 16;
 
 struct WorkspaceHeader {
   std::size_t candidates = 0;       // now in the list
-  std::uint64_t threshold = 0;      // bits of the smallest score that is sent, and
-  std::size_t ties = 0;             //   how many of that score are
+  std::uint64_t guess = 0;          // bits of a score that k candidates should reach
   std::uint64_t passed = 0;         // candidates in this step, those dropped since included
   std::uint64_t fallbacks = 0;      // 0 or 1, in this step
   bool finite = true;               // else this rank's sums were not
@@ -47,6 +49,7 @@ struct Workspace {
   std::uint16_t* offsets = nullptr;    // [capacity + padding] in position order
   A* values = nullptr;                 // [capacity + padding] a, with its sign
   A* scores = nullptr;                 // [capacity + padding] |a| d
+  List<A> losers;                      // [split_size + padding], no scores
   A* sums = nullptr;                   // [tile_margin + tile_size] zeros between calls
   std::byte* tile = nullptr;           // the same in the type of the result; zeros between calls
   std::uint64_t* touched = nullptr;    // one bit an entry, or a line of the result; see merge
@@ -64,6 +67,8 @@ struct Workspace {
     take(offsets, room);
     take(values, room);
     take(scores, room);
+    take(losers.offsets, split_size + padding);
+    take(losers.values, split_size + padding);
     take(sums, tile_margin + tile_size);
     take(tile, (tile_margin + tile_size) * size_of(plan.type));
     take(touched, (tile_margin + tile_size) / 64);
