@@ -29,8 +29,7 @@ static_assert(agree(DataType::int32, sparcclInt32) && agree(DataType::uint32, sp
 static_assert(agree(DataType::int64, sparcclInt64) && agree(DataType::uint64, sparcclUint64));
 static_assert(agree(DataType::float16, sparcclFloat16) &&
               agree(DataType::bfloat16, sparcclBfloat16));
-static_assert(agree(DataType::float32, sparcclFloat32) &&
-              agree(DataType::float64, sparcclFloat64));
+static_assert(agree(DataType::float32, sparcclFloat32) && agree(DataType::float64, sparcclFloat64));
 
 static_assert(agree(Reduction::sum, sparcclSum) && agree(Reduction::prod, sparcclProd));
 static_assert(agree(Reduction::max, sparcclMax) && agree(Reduction::min, sparcclMin));
@@ -197,9 +196,8 @@ sparcclResult_t sparcclTensorCreate(sparcclComm_t comm, const char* name, size_t
   });
 }
 
-sparcclResult_t sparcclTensorAllReduce(sparcclTensor_t tensor, const void* sendbuff,
-                                       void* recvbuff, sparcclRedOp_t op, double loss_scale,
-                                       void* stream) {
+sparcclResult_t sparcclTensorAllReduce(sparcclTensor_t tensor, const void* sendbuff, void* recvbuff,
+                                       sparcclRedOp_t op, double loss_scale, void* stream) {
   return guard([&] {
     const Tensor found = registry().find(tensor);
     const Reduction reduction = read_reduction(op);

@@ -26,7 +26,8 @@ std::string version_text(unsigned code) {
 }
 
 /// Size comes first: the rest may only be read if it is there. A later version that appends fields
-/// will accept the sizes and versions of the earlier ones, and take its defaults for what they lack.
+/// will accept the sizes and versions of the earlier ones, and take its defaults for what they
+/// lack.
 void require_this_version(const sparcclConfig_t& config) {
   constexpr const char* hint = " bytes (begin with SPARCCL_CONFIG_INITIALIZER)";
   if (config.size != sizeof(sparcclConfig_t)) {
@@ -81,7 +82,7 @@ Config read_config(const sparcclConfig_t* config, const Config& defaults) {
   return read;
 }
 
-DataType read_type(sparcclDataType_t type) {
+DataType read_type(const sparcclDataType_t& type) {
   const int number = raw(type);
   if (number < sparcclInt8 || number > sparcclBfloat16) {
     reject("datatype", "0 (int8) to 9 (bfloat16)", number);
@@ -89,7 +90,7 @@ DataType read_type(sparcclDataType_t type) {
   return static_cast<DataType>(number);
 }
 
-Reduction read_reduction(sparcclRedOp_t op) {
+Reduction read_reduction(const sparcclRedOp_t& op) {
   const int number = raw(op);
   if (number < sparcclSum || number > sparcclAvg) reject("op", "0 (sum) to 4 (avg)", number);
   return static_cast<Reduction>(number);
@@ -192,8 +193,7 @@ const char* last_error() noexcept { return sentence.c_str(); }
 
 void require_not_null(const void* pointer, const char* name) {
   if (pointer == nullptr) {
-    throw Error(Result::invalid_argument,
-                std::string(name) + ": expected a pointer, found NULL");
+    throw Error(Result::invalid_argument, std::string(name) + ": expected a pointer, found NULL");
   }
 }
 

@@ -36,8 +36,8 @@ int raw(const Enum& value) {
 }
 
 /// Throws Error(invalid_argument).
-[[nodiscard]] DataType read_type(sparcclDataType_t type);
-[[nodiscard]] Reduction read_reduction(sparcclRedOp_t op);
+[[nodiscard]] DataType read_type(const sparcclDataType_t& type);
+[[nodiscard]] Reduction read_reduction(const sparcclRedOp_t& op);
 
 /// What an sparcclComm_t stands for. Used by one thread at a time, but for abort and async error.
 struct Comm {

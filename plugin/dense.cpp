@@ -140,9 +140,8 @@ void reduce(void* result, const void* const* sources, int ranks, std::size_t cou
       case Reduction::min: return reduce_as<T, Minimum>(out, sources, ranks, count, false);
       case Reduction::avg: return reduce_as<T, Sum>(out, sources, ranks, count, true);
     }
-    throw Error(Result::invalid_argument,
-                "reduction: expected 0 to 4, found " +
-                    std::to_string(static_cast<std::int32_t>(reduction)));
+    throw Error(Result::invalid_argument, "reduction: expected 0 to 4, found " +
+                                              std::to_string(static_cast<std::int32_t>(reduction)));
   });
 }
 

@@ -148,16 +148,16 @@ void Hub::throw_end(bool was_waiting) const {
   switch (end_) {
     case End::aborted: throw Error(Result::aborted, "the communicator was aborted by " + by);
     case End::left:
-      throw Error(Result::remote_error,
-                  by + " left: its communicator was destroyed, while all " +
-                      std::to_string(size_) + " ranks were expected");
+      throw Error(Result::remote_error, by + " left: its communicator was destroyed, while all " +
+                                            std::to_string(size_) + " ranks were expected");
     case End::timed_out:
     case End::none: break;
   }
   const std::string sentence =
       missing_ + " did not arrive within " + std::to_string(timeout_.count()) + " ms";
-  if (was_waiting) throw Error(Result::timeout, sentence + "; all " + std::to_string(size_) +
-                                                    " ranks were expected");
+  if (was_waiting)
+    throw Error(Result::timeout,
+                sentence + "; all " + std::to_string(size_) + " ranks were expected");
   throw Error(Result::remote_error, by + " gave up: " + sentence);
 }
 

@@ -24,9 +24,9 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-/// Every wait polls a nonblocking call, for three reasons: abort() and the timeout work; what a rank
-/// that gave up says is heard; and a rank that waits yields its core, which blocking calls of MPICH
-/// do not (4 ranks on 2 cores, 150 KB each: 0.2 ms against 24 ms; docs/adr).
+/// Every wait polls a nonblocking call, for three reasons: abort() and the timeout work; what a
+/// rank that gave up says is heard; and a rank that waits yields its core, which blocking calls of
+/// MPICH do not (4 ranks on 2 cores, 150 KB each: 0.2 ms against 24 ms).
 class MpiTransport final : public Transport {
  public:
   MpiTransport(MPI_Comm original, const CommunicatorOptions& options);
@@ -44,9 +44,11 @@ class MpiTransport final : public Transport {
  private:
   enum class Waited { done, timed_out, aborted, told };  // told: another rank gave up
 
-  /// What a rank that gives up tells the others.
+  /// What a rank that gives up tells the others: why, and who was the first. Whoever is told gives
+  /// up too and passes it on, so that all name the same cause.
   struct Farewell {
-    std::int32_t reason;  // Result
+    std::int32_t reason;  // Result::timeout or Result::aborted
+    std::int32_t rank;
   };
 
   static constexpr int tag_meet = 1;
@@ -63,15 +65,14 @@ class MpiTransport final : public Transport {
   void reduce_piece(const void* send, void* recv, std::size_t count, DataType type,
                     Reduction reduction);
   [[nodiscard]] bool hear_farewell();
-  void say_farewell(Result reason) noexcept;
+  void say_farewell(Waited why) noexcept;
 
   Duplicate mpi_;
   milliseconds timeout_;  // 0: for ever
   std::atomic<bool> aborted_ = false;
   bool gave_up_ = false;
   bool said_farewell_ = false;
-  int told_by_ = -1;  // who gave up, and why
-  Result told_ = Result::success;
+  Farewell told_{};                       // by another rank
   std::vector<MPI_Request> requests_;     // [2 (size - 1)] of a meeting: receives, then sends
   std::unique_ptr<std::byte[]> meeting_;  // [size][meeting_bytes_] MPI's own copy of the slots
   std::size_t meeting_bytes_ = 0;
@@ -84,7 +85,7 @@ MpiTransport::MpiTransport(MPI_Comm original, const CommunicatorOptions& options
       requests_(2 * static_cast<std::size_t>(mpi_.size - 1), MPI_REQUEST_NULL) {}
 
 MpiTransport::~MpiTransport() {
-  if (aborted_ && mpi_is_running()) say_farewell(Result::aborted);
+  if (aborted_ && mpi_is_running()) say_farewell(Waited::aborted);
 }
 
 void MpiTransport::require_open() {
@@ -123,7 +124,7 @@ MpiTransport::Waited MpiTransport::wait(Done done, milliseconds awake, milliseco
 void MpiTransport::meet(void* slots, std::size_t bytes) {
   require_open();
   if (aborted_) {
-    say_farewell(Result::aborted);
+    say_farewell(Waited::aborted);
     throw Error(Result::aborted, "the communicator was aborted by rank " + std::to_string(rank()));
   }
   if (size() == 1) return;
@@ -203,24 +204,23 @@ std::vector<int> MpiTransport::withdraw_meeting() {
 void MpiTransport::give_up_meeting(Waited why) {
   gave_up_ = mpi_.abandoned = true;
   const std::vector<int> missing = withdraw_meeting();
-  say_farewell(why == Waited::aborted ? Result::aborted : Result::timeout);
+  say_farewell(why);
   if (why == Waited::aborted) {
     throw Error(Result::aborted, "the communicator was aborted by rank " + std::to_string(rank()));
   }
+  const std::string by = "rank " + std::to_string(told_.rank);
+  if (why == Waited::told && told_.reason == static_cast<std::int32_t>(Result::aborted)) {
+    throw Error(Result::remote_error, by + " aborted its communicator");
+  }
+  if (missing.empty()) throw Error(Result::remote_error, by + " gave up before this rank arrived");
   std::string names;
   for (const int r : missing) names += (names.empty() ? "" : ", ") + std::to_string(r);
-  if (why == Waited::told && (told_ == Result::aborted || missing.empty())) {
-    const std::string by = "rank " + std::to_string(told_by_);
-    throw Error(Result::remote_error,
-                told_ == Result::aborted ? by + " aborted its communicator"
-                                         : by + " gave up before this rank arrived");
-  }
-  std::string sentence = (missing.size() == 1 ? "rank " : "ranks ") + names + " did not arrive";
-  sentence += why == Waited::told
-                  ? " before rank " + std::to_string(told_by_) + " gave up"
-                  : " within " + std::to_string(timeout_.count()) + " ms";
-  throw Error(Result::timeout,
-              sentence + "; all " + std::to_string(size()) + " ranks were expected");
+  const std::string limit = why == Waited::told
+                                ? " before " + by + " gave up"
+                                : " within " + std::to_string(timeout_.count()) + " ms";
+  throw Error(Result::timeout, (missing.size() == 1 ? "rank " : "ranks ") + names +
+                                   " did not arrive" + limit + "; all " + std::to_string(size()) +
+                                   " ranks were expected");
 }
 
 /// Carries a transfer through that all ranks have agreed to. Giving up in the middle is the last
@@ -241,22 +241,21 @@ void MpiTransport::complete(MPI_Request request, const char* call) {
   }
   if (waited == Waited::done) return;
   gave_up_ = mpi_.abandoned = true;
-  const std::string tail = std::string(" during ") + call +
-                           ", after all ranks had agreed to it; keep its buffers until MPI_Finalize";
+  const std::string tail =
+      std::string(" during ") + call +
+      ", after all ranks had agreed to it; keep its buffers until MPI_Finalize";
+  say_farewell(waited);
   if (waited == Waited::told) {
-    say_farewell(Result::remote_error);
-    throw Error(Result::remote_error,
-                "rank " + std::to_string(told_by_) +
-                    (told_ == Result::aborted ? " aborted its communicator" : " gave up") + tail);
+    const bool aborted = told_.reason == static_cast<std::int32_t>(Result::aborted);
+    throw Error(Result::remote_error, "rank " + std::to_string(told_.rank) +
+                                          (aborted ? " aborted its communicator" : " gave up") +
+                                          tail);
   }
+  const std::string own = "rank " + std::to_string(rank());
   if (waited == Waited::aborted) {
-    say_farewell(Result::aborted);
-    throw Error(Result::aborted,
-                "the communicator was aborted by rank " + std::to_string(rank()) + tail);
+    throw Error(Result::aborted, "the communicator was aborted by " + own + tail);
   }
-  say_farewell(Result::timeout);
-  throw Error(Result::timeout, "rank " + std::to_string(rank()) + " waited " +
-                                   std::to_string(timeout_.count()) + " ms" + tail);
+  throw Error(Result::timeout, own + " waited " + std::to_string(timeout_.count()) + " ms" + tail);
 }
 
 void MpiTransport::all_gather(void* slots, std::size_t bytes, Stream) {
@@ -267,9 +266,8 @@ void MpiTransport::all_gather(void* slots, std::size_t bytes, Stream) {
   const std::size_t count = whole ? bytes / Duplicate::unit_bytes : bytes;
   if (count > INT_MAX) {
     throw Error(Result::invalid_argument,
-                "bytes per rank: expected at most " + std::to_string(INT_MAX) +
-                    " units of " + (whole ? "64 bytes" : "1 byte") + ", found " +
-                    std::to_string(count));
+                "bytes per rank: expected at most " + std::to_string(INT_MAX) + " units of " +
+                    (whole ? "64 bytes" : "1 byte") + ", found " + std::to_string(count));
   }
   const MPI_Datatype type = whole ? mpi_.unit : MPI_BYTE;
   MPI_Request request = MPI_REQUEST_NULL;
@@ -279,22 +277,22 @@ void MpiTransport::all_gather(void* slots, std::size_t bytes, Stream) {
   complete(request, "MPI_Iallgather");
 }
 
+/// As on every transport, 16-bit floats are summed in float and rounded once.
 void MpiTransport::all_reduce(const void* send, void* recv, std::size_t count, DataType type,
                               Reduction reduction, Stream) {
   require_open();
   const std::size_t width = size_of(type);
-  const bool narrow_type = width == 2;
-  if (narrow_type && !wide_) wide_ = std::make_unique_for_overwrite<float[]>(piece);
+  const bool exact = reduction == Reduction::max || reduction == Reduction::min;
+  const bool wide = width == 2 && !exact;
+  if (wide && !wide_) wide_ = std::make_unique_for_overwrite<float[]>(piece);
   for (std::size_t begin = 0; begin < count; begin += piece) {
     const std::size_t part = std::min(piece, count - begin);
     const void* from = static_cast<const std::byte*>(send) + begin * width;
     void* to = static_cast<std::byte*>(recv) + begin * width;
-    if (!narrow_type) {
+    if (!wide) {
       reduce_piece(from, to, part, type, reduction);
       continue;
     }
-    // As on every transport, 16-bit floats are reduced in float and rounded once: MPI's user
-    // operations would round, or overflow, at each rank.
     widen(wide_.get(), from, part, type);
     reduce_piece(wide_.get(), wide_.get(), part, DataType::float32, reduction);
     narrow(to, wide_.get(), part, type);
@@ -303,9 +301,10 @@ void MpiTransport::all_reduce(const void* send, void* recv, std::size_t count, D
 
 void MpiTransport::reduce_piece(const void* send, void* recv, std::size_t count, DataType type,
                                 Reduction reduction) {
+  const MPI_Op operation = mpi_.operations.get(type, reduction, rank());
   MPI_Request request = MPI_REQUEST_NULL;
   check(MPI_Iallreduce(send == recv ? MPI_IN_PLACE : send, recv, static_cast<int>(count),
-                       mpi_type(type), mpi_op(reduction), mpi_.comm, &request),
+                       mpi_type(type), operation, mpi_.comm, &request),
         "MPI_Iallreduce", rank());
   complete(request, "MPI_Iallreduce");
   if (reduction == Reduction::avg) divide(recv, size(), count, type);
@@ -314,39 +313,35 @@ void MpiTransport::reduce_piece(const void* send, void* recv, std::size_t count,
 bool MpiTransport::hear_farewell() {
   int found = 0;
   MPI_Status status;
-  check(MPI_Iprobe(MPI_ANY_SOURCE, tag_farewell, mpi_.comm, &found, &status), "MPI_Iprobe",
-        rank());
+  check(MPI_Iprobe(MPI_ANY_SOURCE, tag_farewell, mpi_.comm, &found, &status), "MPI_Iprobe", rank());
   if (found == 0) return false;
-  Farewell farewell{};
-  check(MPI_Recv(&farewell, sizeof(farewell), MPI_BYTE, status.MPI_SOURCE, tag_farewell, mpi_.comm,
+  check(MPI_Recv(&told_, sizeof(told_), MPI_BYTE, status.MPI_SOURCE, tag_farewell, mpi_.comm,
                  MPI_STATUS_IGNORE),
         "MPI_Recv", rank());
-  told_by_ = status.MPI_SOURCE;
-  told_ = static_cast<Result>(farewell.reason);
   return true;
 }
 
 /// Best effort: who does not hear it has its own timeout.
-void MpiTransport::say_farewell(Result reason) noexcept {
-  static constexpr std::array<Farewell, 3> farewells{
-      Farewell{static_cast<std::int32_t>(Result::timeout)},
-      Farewell{static_cast<std::int32_t>(Result::aborted)},
-      Farewell{static_cast<std::int32_t>(Result::remote_error)}};
+void MpiTransport::say_farewell(Waited why) noexcept try {
   if (said_farewell_) return;
   said_farewell_ = true;
   mpi_.abandoned = true;  // who gets an unread message must not find it in a later communicator
-  const auto which = static_cast<std::size_t>(reason == Result::timeout   ? 0
-                                              : reason == Result::aborted ? 1
-                                                                          : 2);
+  const Result reason = why == Waited::aborted ? Result::aborted : Result::timeout;
+  auto farewell = std::make_unique<Farewell>(
+      why == Waited::told ? told_ : Farewell{static_cast<std::int32_t>(reason), rank()});
+  std::vector<MPI_Request> requests(static_cast<std::size_t>(size()), MPI_REQUEST_NULL);
   for (int to = 0; to < size(); ++to) {
     if (to == rank()) continue;
-    MPI_Request request = MPI_REQUEST_NULL;
-    const Farewell& farewell = farewells[which];  // static: MPI may read it at any later time
-    if (MPI_Isend(&farewell, sizeof(farewell), MPI_BYTE, to, tag_farewell, mpi_.comm, &request) ==
-        MPI_SUCCESS) {
-      MPI_Request_free(&request);
-    }
+    MPI_Isend(farewell.get(), sizeof(Farewell), MPI_BYTE, to, tag_farewell, mpi_.comm,
+              &requests[static_cast<std::size_t>(to)]);
   }
+  int sent = 0;
+  const Clock::time_point start = Clock::now();
+  while (sent == 0 && Clock::now() - start < milliseconds(200)) {
+    MPI_Testall(size(), requests.data(), &sent, MPI_STATUSES_IGNORE);
+  }
+  if (sent == 0) static_cast<void>(farewell.release());  // MPI may still read it, for ever
+} catch (...) {
 }
 
 }  // namespace
