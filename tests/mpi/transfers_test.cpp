@@ -1,0 +1,184 @@
+// What arrives: the same as on the local transport, bit for bit where that is promised.
+#include <cmath>
+#include <numeric>
+#include <random>
+#include <vector>
+
+#include "communicator.hpp"
+#include "naive.hpp"
+#include "ranks.hpp"
+#include "ranks_of_mpi.hpp"
+
+namespace sparccl::test {
+namespace {
+
+std::byte content(int rank, std::size_t i) {
+  return static_cast<std::byte>(static_cast<std::size_t>(rank) * 37 + i % 251);
+}
+
+TEST(MpiTransfers, AllGatherAndMeetFillTheOthersSlots) {
+  const Communicator communicator = world();
+  Transport& transport = communicator.impl()->transport();
+  const auto size = static_cast<std::size_t>(communicator.size());
+  for (const std::size_t bytes : {0u, 1u, 63u, 64u, 144u, 4096u, 150'016u, 1'000'003u}) {
+    for (const bool small : {true, false}) {
+      if (small && bytes > 4096) continue;
+      Bytes slots(size * bytes + 1, std::byte{0xee});
+      const auto own = static_cast<std::size_t>(communicator.rank()) * bytes;
+      for (std::size_t i = 0; i < bytes; ++i) slots[own + i] = content(communicator.rank(), i);
+      if (small) {
+        transport.meet(slots.data(), bytes);
+      } else {
+        transport.all_gather(slots.data(), bytes, nullptr);
+      }
+      for (int rank = 0; rank < communicator.size(); ++rank) {
+        for (std::size_t i = 0; i < bytes; ++i) {
+          ASSERT_EQ(slots[static_cast<std::size_t>(rank) * bytes + i], content(rank, i))
+              << "slot " << rank << ", byte " << i << " of " << bytes;
+        }
+      }
+      ASSERT_EQ(slots.back(), std::byte{0xee});
+    }
+  }
+}
+
+/// Integers, that wrap, and floats small enough that every sum and product of them is exact in any
+/// order: what MPI does not promise is not asked for.
+Bytes exact_entries(DataType type, std::size_t count, std::uint64_t seed) {
+  if (!is_floating_point(type)) return random_entries(type, count, seed);
+  std::mt19937_64 random(seed);
+  Bytes bytes(count * size_of(type));
+  for (std::size_t i = 0; i < count; ++i) {
+    store(type, bytes.data(), i, static_cast<double>(random() % 7) - 3.0);
+  }
+  return bytes;
+}
+
+TEST(MpiTransfers, AllReduceEqualsANaiveLoop) {
+  Communicator communicator = world();
+  constexpr std::size_t count = 1027;
+  for (const DataType type : all_types) {
+    std::vector<Bytes> data;
+    for (int r = 0; r < communicator.size(); ++r) {
+      data.push_back(exact_entries(type, count, static_cast<std::uint64_t>(r) + 1));
+    }
+    for (const Reduction reduction : all_reductions) {
+      const Bytes expected = naive_reduce(data, type, reduction);
+      Bytes send = data[static_cast<std::size_t>(communicator.rank())];
+      Bytes recv(send.size());
+      communicator.all_reduce(send.data(), recv.data(), count, type, reduction);
+      ASSERT_EQ(recv, expected) << sparccl::name_of(type) << " " << sparccl::name_of(reduction);
+      communicator.all_reduce(send.data(), send.data(), count, type, reduction);
+      ASSERT_EQ(send, expected) << "in place: " << sparccl::name_of(type) << " "
+                                << sparccl::name_of(reduction);
+    }
+  }
+}
+
+/// More than the transport hands to MPI at a time.
+TEST(MpiTransfers, AllReduceInPieces) {
+  Communicator communicator = world();
+  constexpr std::size_t count = (std::size_t{1} << 22) + 5;
+  const int ranks = communicator.size();
+  for (const DataType type : {DataType::uint8, DataType::bfloat16}) {
+    Bytes data(count * size_of(type));
+    for (std::size_t i = 0; i < count; ++i) {
+      const auto value = static_cast<std::uint8_t>(i % 16);
+      if (type == DataType::uint8) {
+        data[i] = static_cast<std::byte>(value);
+      } else {
+        store(type, data.data(), i, value);
+      }
+    }
+    communicator.all_reduce(data.data(), data.data(), count, type, Reduction::sum);
+    for (std::size_t i = 0; i < count; ++i) {
+      const int expected = static_cast<int>(i % 16) * ranks;
+      const int found = type == DataType::uint8 ? static_cast<int>(data[i])
+                                                : static_cast<int>(load(type, data.data(), i));
+      ASSERT_EQ(found, expected) << "entry " << i;
+    }
+  }
+}
+
+TEST(MpiTransfers, MaximumAndMinimumKeepANanOfAnyRank) {
+  Communicator communicator = world();
+  for (const Reduction reduction : {Reduction::max, Reduction::min}) {
+    std::vector<float> x(static_cast<std::size_t>(communicator.size()), 1.0f);
+    x[static_cast<std::size_t>(communicator.rank())] = std::nanf("");
+    communicator.all_reduce(x.data(), x.data(), x.size(), DataType::float32, reduction);
+    for (const float value : x) EXPECT_TRUE(std::isnan(value));
+  }
+}
+
+TEST(MpiTransfers, SixteenBitAveragesDoNotOverflow) {
+  Communicator communicator = world();
+  std::vector<std::uint16_t> x(10);
+  for (std::size_t i = 0; i < x.size(); ++i) store(DataType::float16, x.data(), i, 60'000);
+  communicator.all_reduce(x.data(), x.data(), x.size(), DataType::float16, Reduction::avg);
+  EXPECT_EQ(load(DataType::float16, x.data(), 9), 60'000);
+}
+
+/// Results of every step of one rank, as bytes.
+std::vector<Bytes> train(Communicator& communicator, DataType type, Reduction reduction) {
+  constexpr std::size_t count = 70'001;
+  SparseAllreduce tensor(communicator, "layer", count, type,
+                         {.density = 0.003, .mu = 1.5, .reduction = reduction});
+  std::vector<Bytes> results;
+  for (std::uint64_t step = 0; step < 6; ++step) {
+    const auto rank = static_cast<std::uint64_t>(communicator.rank());
+    const Bytes gradient = random_entries(type, count, 100 * step + rank);
+    Bytes result(gradient.size());
+    tensor(gradient.data(), result.data(), 4.0);
+    results.push_back(std::move(result));
+  }
+  return results;
+}
+
+TEST(MpiTransfers, SparseAllreduceGivesTheBitsOfTheLocalTransport) {
+  for (const Reduction reduction : {Reduction::sum, Reduction::avg}) {
+    Communicator communicator = world();
+    std::vector<std::vector<Bytes>> found;
+    for (const DataType type : floating_types) {
+      found.push_back(train(communicator, type, reduction));
+    }
+    on_local_ranks(communicator.size(), [&](Communicator& local) {
+      for (std::size_t i = 0; i < found.size(); ++i) {
+        ASSERT_EQ(train(local, floating_types[i], reduction), found[i])
+            << sparccl::name_of(floating_types[i]) << ", rank " << local.rank();
+      }
+    });
+  }
+}
+
+TEST(MpiTransfers, SparseAllgatherHandsOutEveryRanksList) {
+  const Communicator communicator = world();
+  SparseAllgather gather(communicator, "rows", 1000, DataType::float32, 10);
+  const auto number = static_cast<std::size_t>(communicator.rank() + 1);
+  std::vector<std::uint64_t> positions(number);
+  std::vector<float> values(number, static_cast<float>(communicator.rank()));
+  std::iota(positions.begin(), positions.end(), number * 100);
+  gather(positions, values.data());
+  for (int rank = 0; rank < communicator.size(); ++rank) {
+    const auto base = static_cast<std::uint64_t>(rank + 1);
+    ASSERT_EQ(gather.positions(rank).size(), base);
+    EXPECT_EQ(gather.positions(rank)[0], base * 100);
+    EXPECT_EQ(static_cast<const float*>(gather.values(rank))[0], static_cast<float>(rank));
+  }
+}
+
+TEST(MpiTransfers, GroupsOfPartOfTheWorld) {
+  int rank = 0;
+  MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+  MPI_Comm half = MPI_COMM_NULL;
+  MPI_Comm_split(MPI_COMM_WORLD, rank % 2, -rank, &half);
+  {
+    Communicator communicator = mpi_communicator(half, {.timeout_ms = 20'000});
+    std::int32_t members = 1;
+    communicator.all_reduce(&members, &members, 1, DataType::int32, Reduction::sum);
+    EXPECT_EQ(members, communicator.size());
+  }
+  MPI_Comm_free(&half);
+}
+
+}  // namespace
+}  // namespace sparccl::test

@@ -1,0 +1,69 @@
+// Density 1 is the dense allreduce, bit for bit with exactly representable inputs. Zeros compare by
+// value: a dense sum of -0 is -0, a sparse one is scattered into +0.
+#include <gtest/gtest.h>
+
+#include "world.hpp"
+
+namespace sparccl::test {
+namespace {
+
+void expect_dense(const Shape& shape, std::mt19937_64& random, int most) {
+  SCOPED_TRACE(describe(shape));
+  World world(shape);
+  for (int t = 0; t < 3; ++t) {
+    const auto gradients = integer_gradients(shape, most, random);
+    const auto sparse = world.step(gradients);
+    on_each(world.communicators(), [&](Communicator& communicator) {
+      const auto rank = static_cast<std::size_t>(communicator.rank());
+      const Bytes gradient = to_bytes(shape.type, gradients[rank]);
+      Bytes dense(gradient.size());
+      communicator.all_reduce(gradient.data(), dense.data(), shape.count, shape.type,
+                              shape.reduction);
+      EXPECT_EQ(sparse[rank], dense);
+    });
+    for (const Vector& e : world.residuals()) ASSERT_EQ(e, Vector(shape.count, 0.0));
+  }
+}
+
+TEST(DensityOne, EqualsTheDenseAllreduce) {
+  std::mt19937_64 random(201);
+  for (int round = 0; round < 40; ++round) {
+    Shape shape = random_shape(random, 100'000);
+    shape.k = shape.count;
+    expect_dense(shape, random, 100);  // eight bits: exact on every wire
+    if (testing::Test::HasFailure()) return;
+  }
+}
+
+TEST(DensityOne, IsWhatTheOptionSays) {
+  const Shape shape{.ranks = 3, .count = 777, .k = 777};
+  World world(shape, {.density = 1.0});
+  EXPECT_EQ(world.tensor(0).k(), 777u);
+}
+
+/// Real numbers too, as long as each value is of the wire's type: both ways round the sum once.
+TEST(DensityOne, EqualsTheDenseAllreduceOfRealNumbers) {
+  for (const DataType type : floating_types) {
+    for (const Reduction reduction : {Reduction::sum, Reduction::avg}) {
+      const Shape shape{.ranks = 5, .count = 5'000, .k = 5'000, .type = type, .wire = type, .mu = 2,
+                        .reduction = reduction};
+      SCOPED_TRACE(describe(shape));
+      World world(shape);
+      std::vector<Vector> gradients;
+      for (int r = 0; r < shape.ranks; ++r) {
+        gradients.push_back(make_data(Pattern::gaussian, shape.count, type, 50 + std::uint64_t(r)));
+      }
+      const auto sparse = world.step(gradients);
+      on_each(world.communicators(), [&](Communicator& communicator) {
+        const auto rank = static_cast<std::size_t>(communicator.rank());
+        Bytes buffer = to_bytes(type, gradients[rank]);
+        communicator.all_reduce(buffer.data(), buffer.data(), shape.count, type, reduction);
+        EXPECT_EQ(to_doubles(type, sparse[rank].data(), shape.count),
+                  to_doubles(type, buffer.data(), shape.count));
+      });
+    }
+  }
+}
+
+}  // namespace
+}  // namespace sparccl::test

@@ -1,0 +1,147 @@
+// Peers and networks that fail in the middle of a call: an error that names rank and tensor, and the
+// residual and history of before.
+#include <cstring>
+
+#include <gtest/gtest.h>
+
+#include "sparse_allreduce.hpp"
+#include "transport/local.hpp"
+#include "transport/transport.hpp"
+#include "world.hpp"
+
+namespace sparccl::test {
+namespace {
+
+/// A transport whose transfers can be tampered with after they have taken place.
+class Tampered final : public Transport {
+ public:
+  using Tamper = std::function<void(std::byte* slots, std::size_t bytes)>;
+
+  explicit Tampered(std::unique_ptr<Transport> inner) : inner_(std::move(inner)) {}
+
+  [[nodiscard]] int rank() const noexcept override { return inner_->rank(); }
+  [[nodiscard]] int size() const noexcept override { return inner_->size(); }
+  void all_gather(void* slots, std::size_t bytes, Stream stream) override {
+    inner_->all_gather(slots, bytes, stream);
+    if (on_gather) on_gather(static_cast<std::byte*>(slots), bytes);
+  }
+  void meet(void* slots, std::size_t bytes) override {
+    inner_->meet(slots, bytes);
+    if (on_meet) on_meet(static_cast<std::byte*>(slots), bytes);
+  }
+  void all_reduce(const void* send, void* recv, std::size_t count, DataType type,
+                  Reduction reduction, Stream stream) override {
+    inner_->all_reduce(send, recv, count, type, reduction, stream);
+  }
+  void abort() noexcept override { inner_->abort(); }
+
+  Tamper on_gather, on_meet;
+
+ private:
+  std::unique_ptr<Transport> inner_;
+};
+
+constexpr int ranks = 3;
+constexpr std::size_t count = 70'000;
+
+/// Three ranks, whose transports are in the test's hands, after two steps of small integers (which
+/// are taken back exactly).
+class HostilePeer : public testing::Test {
+ protected:
+  HostilePeer() {
+    for (auto& transport : make_local_transports(ranks, {})) {
+      auto tampered = std::make_unique<Tampered>(std::move(transport));
+      transports_.push_back(tampered.get());
+      communicators_.emplace_back(std::move(tampered));
+      tensors_.push_back(std::make_unique<SparseAllreduce>(
+          communicators_.back(), "fc1.weight", count, DataType::float32, Options{.k = 500}));
+    }
+    for (int t = 0; t < 2; ++t) {
+      on_each(communicators_, [&](Communicator& c) { call(c); });
+    }
+  }
+
+  void call(Communicator& communicator) {
+    const auto rank = static_cast<std::size_t>(communicator.rank());
+    const Bytes gradient = to_bytes(DataType::float32, make_integers(count, 50, rank + 1));
+    Bytes result(gradient.size());
+    (*tensors_[rank])(gradient.data(), result.data());
+  }
+
+  /// Rank 1 tampers with what it receives of rank 2: its call fails, and later ones say why.
+  void expect_refused(const Tampered::Tamper& tamper, Result code,
+                      const std::vector<std::string>& words) {
+    transports_[1]->on_gather = tamper;
+    const Bytes before = state_of(*tensors_[1]);
+    on_each(communicators_, [&](Communicator& communicator) {
+      if (communicator.rank() != 1) return call(communicator);
+      std::vector<std::string> all = words;
+      all.push_back("fc1.weight");
+      expect_error([&] { call(communicator); }, code, all);
+      EXPECT_EQ(state_of(*tensors_[1]), before);
+      EXPECT_EQ(communicator.async_error(), code);
+      expect_error([&] { call(communicator); }, code, words);
+      EXPECT_EQ(state_of(*tensors_[1]), before);
+    });
+  }
+
+  std::vector<Tampered*> transports_;
+  std::vector<Communicator> communicators_;
+  std::vector<std::unique_ptr<SparseAllreduce>> tensors_;
+};
+
+TEST_F(HostilePeer, SendsAPositionOutsideTheTensor) {
+  expect_refused(
+      [&](std::byte* slots, std::size_t bytes) {
+        const Packet packet = wire::view(tensors_[1]->impl().plan(), slots + 2 * bytes);
+        packet.offsets[499] = 65'535;
+      },
+      Result::bad_packet, {"rank 2", "position"});
+}
+
+TEST_F(HostilePeer, SendsANaN) {
+  expect_refused(
+      [&](std::byte* slots, std::size_t bytes) {
+        const Packet packet = wire::view(tensors_[1]->impl().plan(), slots + 2 * bytes);
+        static_cast<float*>(packet.values)[7] = std::numeric_limits<float>::quiet_NaN();
+      },
+      Result::bad_packet, {"rank 2", "finite"});
+}
+
+TEST_F(HostilePeer, SendsNothingOfTheKind) {
+  expect_refused([](std::byte* slots, std::size_t bytes) { std::memset(slots + 2 * bytes, 0xee, bytes); },
+                 Result::bad_packet, {"rank 2", "expected", "found"});
+}
+
+TEST_F(HostilePeer, SendsThePacketOfAnotherStep) {
+  expect_refused(
+      [&](std::byte* slots, std::size_t bytes) {
+        wire::write_identity(tensors_[1]->impl().plan(), 1, slots + 2 * bytes);
+      },
+      Result::bad_packet, {"rank 2", "step", "expected 2", "found 1"});
+}
+
+TEST_F(HostilePeer, BreaksTheConnection) {
+  expect_refused([](std::byte*, std::size_t) { throw Error(Result::remote_error, "connection lost"); },
+                 Result::remote_error, {"connection lost"});
+}
+
+TEST_F(HostilePeer, AnswersGarbageToTheCall) {
+  transports_[1]->on_meet = [](std::byte* slots, std::size_t bytes) {
+    std::memset(slots + 2 * bytes, 0xff, bytes);
+  };
+  const Bytes before = state_of(*tensors_[1]);
+  // The others take part in nothing here: rank 1 must find out by itself.
+  on_each(communicators_, [&](Communicator& communicator) {
+    if (communicator.rank() == 1) {
+      expect_error([&] { call(communicator); }, Result::mismatch, {"fc1.weight", "rank 2"});
+      EXPECT_EQ(state_of(*tensors_[1]), before);
+      communicator.abort();  // frees the others, who wait for its packet
+    } else {
+      expect_error([&] { call(communicator); }, Result::aborted, {"fc1.weight"});
+    }
+  });
+}
+
+}  // namespace
+}  // namespace sparccl::test

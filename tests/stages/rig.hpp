@@ -1,0 +1,93 @@
+// One rank's memory around a Backend, so that its stages can be called one by one.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "number.hpp"
+#include "oracle.hpp"
+#include "stages.hpp"
+#include "wire.hpp"
+
+namespace sparccl::test {
+
+/// A backend to test. upload and download move bytes between its memory and the host's.
+struct BackendCase {
+  std::string name;
+  std::function<std::unique_ptr<Backend>()> make;
+  std::function<void(void* to, const void* from, std::size_t bytes)> upload, download;
+};
+
+/// Every backend that runs here: the host's, once for each instruction set that the processor has.
+[[nodiscard]] std::vector<BackendCase> backends();
+
+[[nodiscard]] Plan plan_of(const Shape& shape, int rank = 0);
+
+using Bytes = std::vector<std::byte>;
+
+struct Merged {
+  Vector dense;         // empty after a sparse merge
+  Bytes bytes;          // the same as it lies in memory
+  Positions positions;  // of a sparse merge
+  Vector values;
+  bool canaries = true; // nothing was written beside the output
+};
+
+class Rig {
+ public:
+  Rig(const BackendCase& where, const Plan& plan);
+
+  /// accumulate, select, pack into this rank's slot.
+  void produce(const Vector& gradient, double scale = 1.0, std::uint64_t seed = 0);
+  void accumulate(const Vector& gradient, double scale = 1.0, std::uint64_t seed = 0);
+  void select() { backend_->select(plan_, step_, memory_, work_.get()); }
+  void pack();
+
+  /// Copies another rank's packet into this rank's slot for it.
+  void receive(const Rig& from);
+
+  [[nodiscard]] Verdict check() { return backend_->check(plan_, packets_); }
+  void restore() {
+    backend_->restore(plan_, step_, memory_, work_.get(), packets_[index(plan_.rank)]);
+  }
+
+  enum class Into { dense, in_place, sparse };
+  [[nodiscard]] Merged merge(const Verdict& verdict, Into into = Into::dense,
+                             Reduction reduction = Reduction::sum, std::size_t shift = 0);
+
+  [[nodiscard]] const Plan& plan() const { return plan_; }
+  [[nodiscard]] const Packet& packet(int rank) const { return packets_[index(rank)]; }
+  [[nodiscard]] Bytes slot(int rank) const;
+  void set_slot(int rank, const Bytes& bytes);
+  [[nodiscard]] Positions positions(int rank) const;
+  [[nodiscard]] Vector values(int rank) const;
+  [[nodiscard]] std::uint64_t entries(int rank) const;
+  [[nodiscard]] std::uint32_t flags(int rank) const;
+
+  [[nodiscard]] Vector residual() const;
+  void set_residual(const Vector& values);
+  [[nodiscard]] Bytes history() const;
+  [[nodiscard]] StepCounts counts() const { return backend_->counts(plan_, work_.get()); }
+
+ private:
+  static std::size_t index(int rank) { return static_cast<std::size_t>(rank); }
+  template <class T>
+  [[nodiscard]] std::vector<T> download(const T* from, std::size_t count) const;
+  [[nodiscard]] std::byte* slot_begin(int rank) const;
+
+  BackendCase where_;
+  std::unique_ptr<Backend> backend_;
+  Plan plan_;
+  std::size_t packet_bytes_;
+  Backend::Buffer residual_, per_block_, offsets_, ratios_, work_, slots_, gradient_;
+  Memory memory_;
+  std::vector<Packet> packets_;
+  Step step_;
+};
+
+/// Exchanges the packets of ranks that have produced.
+void exchange(std::vector<Rig>& ranks);
+
+}  // namespace sparccl::test
