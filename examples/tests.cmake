@@ -1,0 +1,43 @@
+# The examples run, and train_mnist says what is wrong with its input.
+add_test(NAME examples.minimal COMMAND minimal)
+set_tests_properties(examples.minimal PROPERTIES
+  LABELS examples
+  TIMEOUT 120)
+
+if(NOT SPARCCL_HAVE_MPI)
+  return()
+endif()
+set(mpirun ${MPIEXEC_EXECUTABLE} ${MPIEXEC_NUMPROC_FLAG})
+# Open MPI, before and from version 5, wants to be told of root and of more ranks than cores. What MPI
+# never frees is not ours, and only whole stacks tell whose it is.
+set(environment
+  OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+  OMPI_MCA_rmaps_base_oversubscribe=1 PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe
+  OMPI_MCA_hwloc_base_binding_policy=none PRTE_MCA_hwloc_default_binding_policy=none
+  OMP_NUM_THREADS=1
+  ASAN_OPTIONS=fast_unwind_on_malloc=0
+  LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/mpi/lsan.supp:print_suppressions=0)
+
+add_test(NAME examples.minimal_mpi COMMAND ${mpirun} 2 $<TARGET_FILE:minimal_mpi>)
+set_tests_properties(examples.minimal_mpi PROPERTIES
+  LABELS examples
+  ENVIRONMENT "${environment}"
+  PROCESSORS 2
+  TIMEOUT 120)
+
+if(NOT TARGET train_mnist)
+  return()
+endif()
+find_package(Python3 COMPONENTS Interpreter QUIET)
+if(NOT Python3_FOUND)
+  return()
+endif()
+add_test(NAME examples.train_mnist
+  COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/train_mnist/train_mnist_test.py
+    ${CMAKE_CURRENT_BINARY_DIR}/train_mnist_test ${CMAKE_CURRENT_SOURCE_DIR}/data/mnist
+    $<TARGET_FILE:train_mnist> -- ${mpirun})
+set_tests_properties(examples.train_mnist PROPERTIES
+  LABELS examples
+  ENVIRONMENT "${environment}"
+  PROCESSORS 2
+  TIMEOUT 1200)

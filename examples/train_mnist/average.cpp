@@ -1,0 +1,61 @@
+#include "average.hpp"
+
+#include <chrono>
+#include <utility>
+
+namespace mnist {
+
+using sparccl::DataType;
+using sparccl::Reduction;
+
+GradientAverage::GradientAverage(sparccl::Communicator communicator, std::size_t count,
+                                 Method method, const Config& config)
+    : communicator_(std::move(communicator)), count_(count), density_(config.density) {
+  if (method == Method::dense) return;
+  sparccl::Options options;
+  options.density = config.density;
+  options.mu = method == Method::topk ? 0.0 : config.mu;
+  options.wire = config.wire;
+  options.reduction = Reduction::avg;
+  sparse_.emplace(communicator_, "mlp", count, DataType::float32, options);
+  if (config.warmup > 0) warmup_.emplace(config.density, config.warmup);
+}
+
+void GradientAverage::operator()(std::size_t step, std::span<float> gradient) {
+  if (sparse_) {
+    if (warmup_ && (*warmup_)(step) != density_) {
+      density_ = (*warmup_)(step);
+      sparse_->set_density(density_);
+    }
+    (*sparse_)(gradient.data(), gradient.data());
+    return;
+  }
+  const auto begin = std::chrono::steady_clock::now();
+  communicator_.all_reduce(gradient.data(), gradient.data(), gradient.size(), DataType::float32,
+                           Reduction::avg);
+  dense_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  ++dense_steps_;
+}
+
+std::uint64_t GradientAverage::wire_bytes() const {
+  return sparse_ ? sparse_->stats().wire_bytes : dense_bytes();
+}
+
+std::uint64_t GradientAverage::dense_bytes() const {
+  if (sparse_) return sparse_->stats().dense_bytes;
+  const auto ranks = static_cast<std::uint64_t>(communicator_.size());
+  return dense_steps_ * (2 * (ranks - 1) * count_ * sizeof(float) / ranks);
+}
+
+double GradientAverage::transfer_seconds() const {
+  if (!sparse_) return dense_seconds_;
+  const sparccl::StageSeconds seconds = sparse_->stats().seconds;
+  return seconds.wait + seconds.exchange;
+}
+
+std::optional<sparccl::Stats> GradientAverage::stats() const {
+  if (!sparse_) return std::nullopt;
+  return sparse_->stats();
+}
+
+}  // namespace mnist

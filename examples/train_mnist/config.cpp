@@ -1,0 +1,133 @@
+#include "config.hpp"
+
+#include <CLI/CLI.hpp>
+#include <cmath>
+#include <iostream>
+#include <map>
+#include <sstream>
+
+namespace mnist {
+namespace {
+
+using sparccl::DataType;
+
+/// Written so that a NaN fails, too; CLI::Range lets it pass.
+CLI::Validator between(double low, double high, const char* words) {
+  return CLI::Validator(
+      [=](const std::string& text) {
+        double value = NAN;
+        const bool number = CLI::detail::lexical_cast(text, value);
+        if (number && value >= low && value <= high) return std::string();
+        return std::string("expected ") + words + ", found " + text;
+      },
+      "");  // said in the error, not in --help
+}
+
+/// Puts the number of the enumerator in place of its name.
+template <class Enum>
+CLI::Validator one_of(const std::map<std::string, Enum>& names) {
+  return CLI::Validator(
+      [names](std::string& text) {
+        const auto found = names.find(text);
+        if (found == names.end()) {
+          std::string expected;
+          for (const auto& [name, value] : names) expected += name + ", ";
+          return "expected one of " + expected + "found " + text;
+        }
+        text = std::to_string(static_cast<int>(found->second));
+        return std::string();
+      },
+      "");
+}
+
+}  // namespace
+
+const char* name_of(Method method) noexcept {
+  switch (method) {
+    case Method::dense:
+      return "dense";
+    case Method::topk:
+      return "topk";
+    case Method::regtopk:
+      return "regtopk";
+  }
+  return "?";
+}
+
+ParsedCommandLine parse_command_line(int argc, char** argv, bool may_print) {
+  const std::map<std::string, Method> methods{
+      {"dense", Method::dense}, {"topk", Method::topk}, {"regtopk", Method::regtopk}};
+  const std::map<std::string, DataType> wires{{"float32", DataType::float32},
+                                              {"float16", DataType::float16},
+                                              {"bfloat16", DataType::bfloat16}};
+  const std::map<std::string, ProgressStyle> styles{{"auto", ProgressStyle::automatic},
+                                                    {"bar", ProgressStyle::bar},
+                                                    {"lines", ProgressStyle::lines},
+                                                    {"none", ProgressStyle::none}};
+  constexpr double tiny = 1e-30;  // "above zero"
+  const auto count = between(1, 1e9, "a whole number from 1");
+  const auto positive = between(tiny, 1e30, "a number above 0");
+
+  Config config;
+  bool quiet = false;
+  CLI::App app(
+      "Trains the same multilayer perceptron on MNIST digits with a dense, a Top-k and a RegTop-k\n"
+      "allreduce, data-parallel over the MPI ranks: mpirun -n 4 train_mnist --json result.json");
+  app.option_defaults()->take_last();  // scripts put their own words before those of their callers
+  app.add_option("--data", config.data, "directory of the four IDX files, gzipped or plain")
+      ->capture_default_str();
+  app.add_option("--methods", config.methods,
+                 "any of dense,topk,regtopk, in this order; default: all")
+      ->take_all()
+      ->delimiter(',')
+      ->transform(one_of(methods))
+      ->type_name("LIST");
+  app.add_option("--hidden", config.hidden, "widths of the hidden layers")
+      ->take_all()
+      ->delimiter(',')
+      ->check(between(1, 1e5, "a whole number from 1 to 100000"))
+      ->capture_default_str();
+  app.add_option("--epochs", config.epochs, "passes over the training images")
+      ->check(count)
+      ->capture_default_str();
+  app.add_option("--batch", config.batch, "images per step, over all ranks")
+      ->check(count)
+      ->capture_default_str();
+  app.add_option("--lr", config.learning_rate, "learning rate of plain SGD, above 0")
+      ->check(positive)
+      ->capture_default_str();
+  app.add_option("--density", config.density,
+                 "share of the gradient that a rank sends per step, up to 1")
+      ->check(between(tiny, 1, "a number above 0, at most 1"))
+      ->capture_default_str();
+  app.add_option("--mu", config.mu, "mu of RegTop-k; 0 is Top-k")
+      ->check(between(0, 1e30, "a number from 0"))
+      ->capture_default_str();
+  app.add_option("--wire", config.wire,
+                 "type of the values sent: float32 (default), float16 or bfloat16")
+      ->transform(one_of(wires))
+      ->type_name("TYPE");
+  app.add_option("--warmup", config.warmup, "steps per stage of DGC's density warm-up; 0: none")
+      ->capture_default_str();
+  app.add_option("--seed", config.seed, "of the initial weights and the batches")
+      ->capture_default_str();
+  app.add_option("--json", config.json, "write configuration, table and curves to this file");
+  app.add_option("--progress", config.progress,
+                 "auto, bar, lines or none, on stderr; auto: a bar where that is a terminal,\n"
+                 "which ranks cannot see through mpirun")
+      ->transform(one_of(styles))
+      ->type_name("STYLE");
+  app.add_flag("--quiet", quiet, "the same as --progress none");
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    std::ostringstream nowhere;
+    return {std::nullopt,
+            may_print ? app.exit(error, std::cout, std::cerr) : app.exit(error, nowhere, nowhere)};
+  }
+  if (quiet) config.progress = ProgressStyle::none;
+  return {config, 0};
+}
+
+}  // namespace mnist

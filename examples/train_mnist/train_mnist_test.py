@@ -1,0 +1,208 @@
+#!/usr/bin/env python3
+"""Runs train_mnist on good and on bad input: train_mnist_test.py SCRATCH DATA TRAIN_MNIST -- LAUNCHER...
+
+LAUNCHER is what stands before the number of ranks: mpirun -n, with its options.
+"""
+import gzip
+import json
+import math
+import pathlib
+import shutil
+import struct
+import subprocess
+import sys
+import unittest
+
+separator = sys.argv.index("--")
+scratch, mnist = (pathlib.Path(word) for word in sys.argv[1:3])
+program, launcher = sys.argv[3], sys.argv[separator + 1:]
+
+IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
+TEST_IMAGES, TEST_LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
+SMALL = ["--epochs", "1", "--hidden", "16", "--progress", "lines"]
+
+
+def train(ranks, *words):
+    """ranks 0: without the launcher, which is faster and one rank, too."""
+    command = [*launcher, str(ranks)] if ranks > 0 else []
+    command += [program, *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+
+
+def write_data(name, gzipped=True, count=256, side=8):
+    """A data set of bright squares whose place tells the class. Returns its directory."""
+    directory = scratch / name
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    labels = bytes(i % 10 for i in range(count))
+    images = bytearray(count * side * side)
+    for i, label in enumerate(labels):
+        images[i * side * side + 6 * label] = 255
+    for names in ((IMAGES, LABELS), (TEST_IMAGES, TEST_LABELS)):
+        write_file(directory / names[0], struct.pack(">4I", 0x803, count, side, side) + images, gzipped)
+        write_file(directory / names[1], struct.pack(">2I", 0x801, count) + labels, gzipped)
+    return directory
+
+
+def write_file(path, content, gzipped=True):
+    if gzipped:
+        path.with_name(path.name + ".gz").write_bytes(gzip.compress(bytes(content)))
+    else:
+        path.write_bytes(content)
+
+
+def rewrite(path, change):
+    """Passes the unzipped bytes of a gzipped file through change."""
+    path.write_bytes(gzip.compress(change(gzip.decompress(path.read_bytes()))))
+
+
+class Training(unittest.TestCase):
+    def run_and_read(self, ranks, *words):
+        target = scratch / "nested" / f"{self._testMethodName}.json"
+        done = train(ranks, "--json", target, *words)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        return done, json.loads(target.read_text())
+
+    def test_table_and_json_of_all_methods(self):
+        done, result = self.run_and_read(2, "--data", mnist, "--epochs", 1, "--batch", 256, "--density", 0.01)
+        for word in ("test", "accuracy", "computing", "transfer", "535,818 parameters"):
+            self.assertIn(word, done.stdout)
+        self.assertIn("[3/3] regtopk", done.stderr)
+        self.assertEqual(result["world_size"], 2)
+        self.assertEqual(result["parameters"], 535818)
+        self.assertEqual([m["method"] for m in result["methods"]], ["dense", "topk", "regtopk"])
+        for method in result["methods"]:
+            curve = method["curve"]
+            self.assertEqual(len({len(column) for column in curve.values()}), 1)
+            self.assertEqual(curve["step"][-1], method["steps"])
+            self.assertIsNone(curve["training_loss"][0])
+            self.assertLess(curve["training_loss"][-1], curve["training_loss"][1])
+            self.assertGreater(method["test_accuracy"], 0.5)
+            seconds = method["seconds_per_step"]
+            parts = seconds["compute"] + seconds["wait"] + seconds["allreduce"]
+            self.assertTrue(math.isclose(seconds["total"], parts))
+            self.assertLessEqual(seconds["transfer"], seconds["allreduce"])
+        dense, topk, regtopk = result["methods"]
+        self.assertEqual(dense["bytes_per_step"], 535818 * 4)
+        self.assertEqual(topk["bytes_per_step"], regtopk["bytes_per_step"])
+        self.assertEqual(topk["sparse_allreduce"]["entries"], topk["steps"] * 5358)
+        self.assertGreater(topk["compression"], 50)
+
+    def test_same_seed_same_curve_and_mu_0_is_topk(self):
+        words = ["--data", mnist, "--epochs", 1, "--batch", 400, "--mu", 0, "--methods", "topk,regtopk"]
+        _, first = self.run_and_read(2, *words)
+        _, second = self.run_and_read(2, *words)
+        curves = [m["curve"] for m in first["methods"] + second["methods"]]
+        self.assertEqual(curves.count(curves[0]), 4)
+        _, other = self.run_and_read(2, *words, "--seed", 2)
+        self.assertNotEqual(other["methods"][0]["curve"], curves[0])
+
+    def test_one_rank_sends_nothing(self):
+        _, result = self.run_and_read(1, "--data", write_data("one"), *SMALL, "--batch", 32)
+        self.assertEqual([m["bytes_per_step"] for m in result["methods"]], [0, 0, 0])
+        self.assertEqual([m["compression"] for m in result["methods"]], [None, None, None])
+
+    def test_plain_files_uneven_shares_warmup_and_wire(self):
+        data = write_data("plain", gzipped=False)
+        _, result = self.run_and_read(3, "--data", data, *SMALL, "--batch", 32, "--warmup", 1,
+                                      "--wire", "bfloat16", "--methods", "topk")
+        bytes_sent = result["methods"][0]["curve"]["bytes"]
+        steps = [after - before for before, after in zip(bytes_sent, bytes_sent[1:])]
+        self.assertGreater(steps[0], steps[1])
+        self.assertEqual(result["config"]["wire"], "bfloat16")
+
+
+class Errors(unittest.TestCase):
+    def expect(self, done, *words):
+        self.assertNotEqual(done.returncode, 0)
+        for word in words:
+            self.assertIn(word, done.stderr)
+        self.assertEqual(done.stderr.count("train_mnist: "), 1, done.stderr)  # not once per rank
+
+    def expect_once_per_job(self, done, word):
+        self.assertNotEqual(done.returncode, 0)
+        self.assertEqual(done.stderr.count(word), 1, done.stderr)
+
+    def expect_data(self, directory, *words):
+        self.expect(train(2, "--data", directory, *SMALL), *words)
+
+    def test_missing_file(self):
+        directory = write_data("missing")
+        (directory / (TEST_LABELS + ".gz")).unlink()
+        self.expect_data(directory, TEST_LABELS, "not found, with or without .gz")
+
+    def test_torn_gzip_stream(self):
+        path = write_data("torn") / (IMAGES + ".gz")
+        path.write_bytes(path.read_bytes()[:-60])
+        self.expect_data(path.parent, path.name, "truncated: expected 16384 bytes")
+
+    def test_damaged_gzip_stream(self):
+        path = write_data("damaged") / (IMAGES + ".gz")
+        content = bytearray(path.read_bytes())
+        content[-6] ^= 1  # in its checksum
+        path.write_bytes(content)
+        self.expect_data(path.parent, path.name, "cannot be read: ")
+
+    def test_truncated(self):
+        path = write_data("short") / (IMAGES + ".gz")
+        rewrite(path, lambda content: content[:-100])
+        self.expect_data(path.parent, path.name, "expected 16384 bytes", "found 16284")
+        rewrite(path, lambda content: content[:6])
+        self.expect_data(path.parent, path.name, "expected 4 bytes of image count", "found 2")
+
+    def test_too_long(self):
+        path = write_data("long") / (LABELS + ".gz")
+        rewrite(path, lambda content: content + b"\0")
+        self.expect_data(path.parent, path.name, "too long: expected 256 bytes")
+
+    def test_wrong_magic(self):
+        path = write_data("magic") / (IMAGES + ".gz")
+        rewrite(path, lambda content: b"\0\0\x08\x01" + content[4:])
+        self.expect_data(path.parent, path.name, "expected magic number 0x00000803, found 0x00000801")
+
+    def test_absurd_header(self):
+        path = write_data("absurd") / (IMAGES + ".gz")
+        rewrite(path, lambda content: content[:4] + b"\xff" * 12 + content[16:])
+        self.expect_data(path.parent, path.name, "found 4294967295 images of 4294967295 x")
+
+    def test_images_and_labels_of_different_length(self):
+        path = write_data("lengths") / (LABELS + ".gz")
+        rewrite(path, lambda content: struct.pack(">2I", 0x801, 255) + content[8:-1])
+        self.expect_data(path.parent, path.name, "expected 256 labels", IMAGES, "found 255")
+
+    def test_label_out_of_range(self):
+        path = write_data("label") / (LABELS + ".gz")
+        rewrite(path, lambda content: content[:9] + b"\x0b" + content[10:])
+        self.expect_data(path.parent, path.name, "expected labels from 0 to 9, found 11 at position 1")
+
+    def test_test_images_of_another_size(self):
+        directory = write_data("sizes")
+        path = directory / (TEST_IMAGES + ".gz")
+        rewrite(path, lambda content: struct.pack(">4I", 0x803, 256, 4, 16) + content[16:])
+        self.expect_data(directory, "training images are 8 x 8 pixels, test images 4 x 16")
+
+    def test_batch_and_ranks(self):
+        directory = write_data("batch")
+        self.expect(train(3, "--data", directory, *SMALL, "--batch", 2),
+                    "--batch: expected at least 3, an image for each rank, found 2")
+        self.expect(train(2, "--data", directory, *SMALL, "--batch", 257),
+                    "--batch: expected at most 256, the number of training images, found 257")
+
+    def test_json_that_cannot_be_written(self):
+        directory = write_data("json")
+        self.expect(train(2, "--data", directory, *SMALL, "--batch", 32, "--json", directory),
+                    "--json: ", "cannot be written")
+
+    def test_command_line(self):
+        for words in (["--density", "0"], ["--density", "nan"], ["--density", "1.5"], ["--mu", "-1"],
+                      ["--batch", "0"], ["--batch", "-4"], ["--lr", "x"], ["--methods", "best"],
+                      ["--wire", "int8"], ["--hidden", "0"], ["--unknown"]):
+            self.expect_once_per_job(train(0, *words), words[0])
+        self.assertIn("--methods: expected one of dense, regtopk, topk, found best",
+                      train(0, "--methods", "dense,best").stderr)
+        self.expect_once_per_job(train(2, "--density", "2"), "--density")
+
+
+if __name__ == "__main__":
+    scratch.mkdir(parents=True, exist_ok=True)
+    unittest.main(argv=sys.argv[:1], verbosity=2)
