@@ -125,10 +125,10 @@ class Backend {
   /// packets: [world_size]. Trusts no byte of them but this rank's own. Writes nothing.
   virtual Verdict check(const Plan& plan, std::span<const Packet> packets) = 0;
 
-  /// Undoes pack and accumulate, from the packet that pack wrote and the same step: the residual is
-  /// what it was before, to 1 ulp of the larger of it and the gradient.
-  virtual void restore(const Plan& plan, const Step& step, const Memory& memory, void* workspace,
-                       const Packet& own) = 0;
+  /// Undoes pack and accumulate of the same step: the residual is what it was before, to 1 ulp of the
+  /// larger of it, the scaled gradient, and their sum.
+  virtual void restore(const Plan& plan, const Step& step, const Memory& memory,
+                       void* workspace) = 0;
 
   /// The reduction of the packets in rank order, after a verdict of sum: result and history. After
   /// non_finite: the result is NaN, the history stays. Returns the entries of a sparse output.

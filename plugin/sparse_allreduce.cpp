@@ -49,7 +49,7 @@ std::size_t SparseAllreduce::Impl::run(const void* gradient, double loss_scale, 
   seconds.exchange = watch.lap();
   const Verdict verdict = backend.check(plan_, work_.packets);
   if (verdict.kind != Verdict::Kind::sum) {
-    backend.restore(plan_, step, memory_, scratch, outgoing);
+    backend.restore(plan_, step, memory_, scratch);
   }
   if (verdict.kind == Verdict::Kind::bad_packet) reject_packet(verdict);
   const std::size_t written =
@@ -68,8 +68,7 @@ void SparseAllreduce::Impl::exchange(const Step& step) {
   try {
     communicator_->transport().all_gather(work_.slots.get(), work_.layout.bytes, step.stream);
   } catch (const Error& error) {
-    communicator_->backend().restore(plan_, step, memory_, work_.scratch.get(),
-                                     work_.packets[static_cast<std::size_t>(plan_.rank)]);
+    communicator_->backend().restore(plan_, step, memory_, work_.scratch.get());
     communicator_->fail(error);
     throw Error(error.code(), about(name_) + error.what());
   }

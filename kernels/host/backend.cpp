@@ -46,9 +46,9 @@ class HostBackend final : public Backend {
     return host::check(plan, packets);
   }
 
-  void restore(const Plan& plan, const Step& step, const Memory& memory, void* workspace,
-               const Packet& own) override {
-    host::restore(plan, step, memory, workspace, own);
+  void restore(const Plan& plan, const Step& step, const Memory& memory,
+               void* workspace) override {
+    host::restore(plan, step, memory, workspace);
   }
 
   std::size_t merge(const Plan& plan, const Step&, const Memory& memory, void* workspace,

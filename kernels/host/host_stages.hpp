@@ -13,8 +13,7 @@ void accumulate(const Simd& simd, const Plan& plan, const Step& step, const Memo
 void select(const Simd& simd, const Plan& plan, const Memory& memory, void* workspace);
 void pack(const Plan& plan, const Memory& memory, void* workspace, const Packet& outgoing);
 Verdict check(const Plan& plan, std::span<const Packet> packets);
-void restore(const Plan& plan, const Step& step, const Memory& memory, void* workspace,
-             const Packet& own);
+void restore(const Plan& plan, const Step& step, const Memory& memory, void* workspace);
 std::size_t merge(const Simd& simd, const Plan& plan, const Memory& memory, void* workspace,
                   std::span<const Packet> packets, const Output& output);
 

@@ -17,20 +17,14 @@ void undo(const Plan& plan, const Step& step, const Memory& memory, std::size_t 
   });
 }
 
-void restore(const Plan& plan, const Step& step, const Memory& memory, void* workspace,
-             const Packet& own) {
+void restore(const Plan& plan, const Step& step, const Memory& memory, void* workspace) {
   visit_accumulator(plan.accumulator(), [&]<class A>(Tag<A>) {
     const Workspace<A> work(plan, workspace);
     if (!work.header->finite) return;  // accumulate stopped half-way and has undone that itself
     auto* residual = static_cast<A*>(memory.residual);
-    visit_floating(plan.wire, [&]<class Wire>(Tag<Wire>) {
-      const auto* values = static_cast<const Wire*>(own.values);
-      Entries sent(own.per_block, plan.blocks(), own.offsets);
-      std::size_t position = 0;
-      for (std::size_t i = 0; sent.next(position); ++i) {
-        residual[position] += static_cast<A>(Convert<Wire>::up(values[i]));
-      }
-    });
+    Entries sent(work.per_block, plan.blocks(), work.offsets);
+    std::size_t position = 0;
+    for (std::size_t i = 0; sent.next(position); ++i) residual[position] = work.values[i];
     undo(plan, step, memory, plan.count);
   });
 }

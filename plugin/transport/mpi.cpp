@@ -129,7 +129,7 @@ void MpiTransport::meet(void* slots, std::size_t bytes) {
   }
   if (size() == 1) return;
   const auto total = static_cast<std::size_t>(size()) * bytes;
-  if (bytes > meeting_bytes_) {
+  if (bytes > meeting_bytes_ || meeting_ == nullptr) {
     meeting_ = std::make_unique_for_overwrite<std::byte[]>(total);
     meeting_bytes_ = bytes;
   }

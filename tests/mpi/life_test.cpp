@@ -33,13 +33,12 @@ void expect_refused(const char* when) {
 
 int main(int argc, char** argv) {
   expect_refused("refused before MPI_Init");
-  MPI_Init(&argc, &argv);
+  init_mpi(&argc, &argv);
   auto late = std::make_unique<sparccl::Communicator>(sparccl::mpi_communicator(MPI_COMM_WORLD));
   float x = 1;
   late->all_reduce(&x, &x, 1, sparccl::DataType::float32, sparccl::Reduction::max);
   expect(x == 1, "a maximum of ones");
-  check_leaks();
-  MPI_Finalize();
+  finalize_mpi();
 
   expect_refused("refused after MPI_Finalize");
   try {

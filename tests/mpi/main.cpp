@@ -25,7 +25,7 @@ class FailurePrinter : public testing::EmptyTestEventListener {
 }  // namespace
 
 int main(int argc, char** argv) {
-  MPI_Init(&argc, &argv);
+  init_mpi(&argc, &argv);
   testing::InitGoogleTest(&argc, argv);
   int rank = 0;
   MPI_Comm_rank(MPI_COMM_WORLD, &rank);
@@ -35,7 +35,6 @@ int main(int argc, char** argv) {
     listeners.Append(new FailurePrinter(rank));
   }
   const int failed = RUN_ALL_TESTS();
-  check_leaks();
-  MPI_Finalize();
+  finalize_mpi();
   return failed;
 }

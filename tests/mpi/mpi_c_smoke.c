@@ -44,7 +44,7 @@ static void all_reduce(sparcclComm_t comm, int rank, int size) {
 }
 
 int main(int argc, char** argv) {
-  MPI_Init(&argc, &argv);
+  init_mpi(&argc, &argv);
   int rank = -1;
   int size = -1;
   MPI_Comm_rank(MPI_COMM_WORLD, &rank);
@@ -62,7 +62,6 @@ int main(int argc, char** argv) {
   all_reduce(comm, rank, size);
   EXPECT(sparcclCommDestroy(comm) == sparcclSuccess);
   EXPECT(sparcclCommDestroy(comm) == sparcclInvalidUsage);
-  check_leaks();
-  MPI_Finalize();
+  finalize_mpi();
   return EXIT_SUCCESS;
 }

@@ -50,7 +50,7 @@ class Rig {
 
   [[nodiscard]] Verdict check() { return backend_->check(plan_, packets_); }
   void restore() {
-    backend_->restore(plan_, step_, memory_, work_.get(), packets_[index(plan_.rank)]);
+    backend_->restore(plan_, step_, memory_, work_.get());
   }
 
   enum class Into { dense, in_place, sparse };
