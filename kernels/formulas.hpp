@@ -146,6 +146,14 @@ SPARCCL_HOST_DEVICE inline A remember(Distortion distortion, A own, A total) {
   return ratio < A(0) ? -ratio : ratio;
 }
 
+/// A mu > 0 as damping() takes it: one that A cannot hold is as good as the nearest that it can.
+template <class A>
+SPARCCL_HOST_DEVICE constexpr A damping_mu(double mu) {
+  constexpr double least = static_cast<double>(std::numeric_limits<A>::min());
+  constexpr double most = static_cast<double>(std::numeric_limits<A>::max());
+  return static_cast<A>(mu < least ? least : mu > most ? most : mu);
+}
+
 /// d in [0, 1]: tanh(|r| / mu) for an entry that was sent last step. mu > 0.
 template <class A>
 SPARCCL_HOST_DEVICE inline A damping(Distortion distortion, A remembered, A a, A mu) {

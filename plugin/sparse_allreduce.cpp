@@ -94,7 +94,7 @@ void SparseAllreduce::Impl::record(const StageSeconds& seconds, const Verdict& v
   stats_.candidates += counts.candidates;
   stats_.fallbacks += counts.fallbacks;
   stats_.wire_bytes += (world - 1) * work_.layout.bytes;
-  stats_.dense_bytes += tensor_bytes / world * 2 * (world - 1);
+  stats_.dense_bytes += 2 * (world - 1) * tensor_bytes / world;
   stats_.last_entries = sent;
   stats_.last_candidates = counts.candidates;
   stats_.last_seconds = seconds;
@@ -134,9 +134,13 @@ void SparseAllreduce::Impl::require_arguments(const void* gradient, double loss_
     const std::size_t capacity = plan_.sparse_capacity();
     require_buffers(gradient, output.values, bytes, capacity * size_of(plan_.type), name_);
     require_buffers(gradient, output.positions, bytes, capacity * sizeof(std::uint64_t), name_);
-    if (gradient == output.values || gradient == output.positions) {
+    require_buffers(output.positions, output.values, capacity * sizeof(std::uint64_t),
+                    capacity * size_of(plan_.type), name_);
+    const void* const values = output.values;
+    if (gradient == values || gradient == output.positions || values == output.positions) {
       throw Error(Result::invalid_argument,
-                  about(name_) + "sparse result: expected buffers apart from the gradient, found it");
+                  about(name_) + "sparse result: expected positions, values and gradient in buffers "
+                                 "of their own, found two in one");
     }
   }
   const auto scale = static_cast<float>(1.0 / loss_scale);

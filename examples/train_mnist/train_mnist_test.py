@@ -89,7 +89,7 @@ class Training(unittest.TestCase):
         self.assertGreater(topk["compression"], 50)
 
     def test_same_seed_same_curve_and_mu_0_is_topk(self):
-        words = ["--data", mnist, "--epochs", 1, "--batch", 400, "--mu", 0, "--methods", "topk,regtopk"]
+        words = ["--data", mnist, "--epochs", 1, "--batch", 1000, "--mu", 0, "--methods", "topk,regtopk"]
         _, first = self.run_and_read(2, *words)
         _, second = self.run_and_read(2, *words)
         curves = [m["curve"] for m in first["methods"] + second["methods"]]

@@ -129,7 +129,7 @@ class Candidates {
   /// few are looked up.
   void damp(std::size_t begin, std::size_t end, std::size_t first, std::size_t last) {
     A* const residual = residual_ + (begin - begin % block_size);
-    const auto mu = static_cast<A>(plan_.mu);
+    const auto mu = damping_mu<A>(plan_.mu);
     history_.visit(begin, end, [&](std::size_t offset, std::size_t index) {
       if (residual[offset] != A(0)) return;
       const std::uint16_t* const found =

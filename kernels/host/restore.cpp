@@ -1,4 +1,7 @@
 // Takes a step back: what was sent returns to the residual, the gradient leaves it.
+#include <algorithm>
+#include <limits>
+
 #include "host/host_stages.hpp"
 #include "host/workspace.hpp"
 #include "visit.hpp"
@@ -11,8 +14,9 @@ void undo(const Plan& plan, const Step& step, const Memory& memory, std::size_t 
     const auto* gradient = static_cast<const G*>(step.gradient);
     auto* residual = static_cast<A*>(memory.residual);
     const auto scale = static_cast<A>(step.scale);
+    constexpr A most = std::numeric_limits<A>::max();  // rounding must not take it to Inf
     for (std::size_t i = 0; i < count; ++i) {
-      residual[i] = residual[i] - scale * Convert<G>::up(gradient[i]);
+      residual[i] = std::clamp(residual[i] - scale * Convert<G>::up(gradient[i]), -most, most);
     }
   });
 }

@@ -69,7 +69,7 @@ Bits<A> sampled_bound(const Plan& plan, const Step& step, const Memory& memory,
   const auto* gradient = static_cast<const G*>(step.gradient);
   const auto* residual = static_cast<const A*>(memory.residual);
   const auto scale = static_cast<A>(step.scale);
-  const auto mu = static_cast<A>(plan.mu);
+  const auto mu = damping_mu<A>(plan.mu);
   const auto* ratios = static_cast<const A*>(memory.sent_ratios);
   Entries history(memory.sent_per_block, plan.blocks(), memory.sent_offsets);
   LargestOfStream<A> largest(work.scores, std::min(capacity, 4 * r), r);

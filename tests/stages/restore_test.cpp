@@ -19,7 +19,7 @@ double distance(const Shape& shape, const Vector& before, const Vector& gradient
     if (!std::isfinite(after[i])) return std::numeric_limits<double>::infinity();
     const double scaled = std::isfinite(gradient[i]) ? std::fabs(scale * gradient[i]) : 0.0;
     const double sum = std::min(scaled + std::fabs(before[i]), largest(type));
-    const double larger = std::max({std::fabs(before[i]), scaled, sum / 2});
+    const double larger = std::max({std::fabs(before[i]), scaled, sum});
     most = std::max(most, std::fabs(after[i] - before[i]) / ulp(type, std::min(larger, largest(type))));
   }
   return most;
