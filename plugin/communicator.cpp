@@ -93,12 +93,7 @@ void Communicator::Impl::agree(const Call& call) {
   const Descriptor own = describe(call);
   const auto rank = static_cast<std::size_t>(transport_->rank());
   std::memcpy(descriptors_.data() + rank * sizeof(own), &own, sizeof(own));
-  try {
-    transport_->meet(descriptors_.data(), sizeof(own));
-  } catch (const Error& error) {
-    fail(error);
-    throw Error(error.code(), about(call.name) + error.what());
-  }
+  carry_out(call.name, [&] { transport_->meet(descriptors_.data(), sizeof(own)); });
   Descriptor first;
   std::memcpy(&first, descriptors_.data(), sizeof(first));
   for (int r = 1; r < transport_->size(); ++r) {
@@ -120,6 +115,7 @@ void Communicator::Impl::require_usable() const {
 }
 
 void Communicator::Impl::fail(const Error& error) noexcept {
+  if (async_error_ != Result::success) return;  // the first reason stays
   try {
     reason_ = error.what();
   } catch (...) {  // out of memory: the code alone has to do
@@ -182,12 +178,9 @@ void Communicator::all_reduce(const void* send, void* recv, std::size_t count, D
   impl_->agree({.kind = Call::Kind::dense_allreduce, .name = name, .count = count, .type = type,
                 .wire = type, .reduction = reduction});
   if (count == 0) return;
-  try {
+  impl_->carry_out(name, [&] {
     impl_->transport().all_reduce(send, recv, count, type, reduction, stream);
-  } catch (const Error& error) {
-    impl_->fail(error);
-    throw;
-  }
+  });
 }
 
 void Communicator::abort() noexcept { impl_->abort(); }

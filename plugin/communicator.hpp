@@ -4,13 +4,16 @@
 
 #include <atomic>
 #include <cstdint>
+#include <exception>
 #include <memory>
+#include <new>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include <sparccl/sparccl.hpp>
 
+#include "plan.hpp"
 #include "stages.hpp"
 #include "transport/transport.hpp"
 
@@ -46,8 +49,12 @@ class Communicator::Impl {
   /// Throws what made this communicator unusable, if anything did.
   void require_usable() const;
 
-  /// Makes this communicator unusable: a transfer failed half-way, or a peer sent garbage.
+  /// Makes this communicator unusable, for good: a transfer failed half-way, or a peer sent garbage.
   void fail(const Error& error) noexcept;
+
+  /// Runs a part of a collective. A failure of it is fail()ed and thrown on, naming the tensor.
+  template <class F>
+  void carry_out(std::string_view tensor, F&& part);
 
   void abort() noexcept;
   [[nodiscard]] Result async_error() const noexcept { return async_error_; }
@@ -59,6 +66,24 @@ class Communicator::Impl {
   std::string reason_;                  // of async_error_, unless that is aborted
   std::atomic<Result> async_error_ = Result::success;
 };
+
+template <class F>
+void Communicator::Impl::carry_out(std::string_view tensor, F&& part) {
+  const auto rethrow = [&](Result code, const char* what) {
+    const Error error(code, about(tensor) + what);
+    fail(error);
+    throw error;
+  };
+  try {
+    part();
+  } catch (const Error& error) {
+    rethrow(error.code(), error.what());
+  } catch (const std::bad_alloc&) {
+    rethrow(Result::system_error, "out of memory");
+  } catch (const std::exception& error) {
+    rethrow(Result::internal_error, error.what());
+  }
+}
 
 /// Null, or overlapping but unequal: throws Error(invalid_argument) that says which.
 void require_buffers(const void* send, const void* recv, std::size_t send_bytes,

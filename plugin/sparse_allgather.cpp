@@ -39,11 +39,13 @@ class SparseAllgather::Impl {
                           .type = plan_.type,
                           .wire = plan_.wire});
     pack(positions, values);
+    Transport& transport = communicator_->transport();
     try {
-      communicator_->transport().all_gather(slots_.get(), layout_.bytes, nullptr);
-    } catch (const Error& error) {
-      communicator_->fail(error);
-      throw Error(error.code(), about(name_) + error.what());
+      communicator_->carry_out(
+          name_, [&] { transport.all_gather(slots_.get(), layout_.bytes, nullptr); });
+    } catch (...) {
+      if (transport.keeps_buffers_after_failure()) static_cast<void>(slots_.release());
+      throw;
     }
     const Verdict verdict = communicator_->backend().check(plan_, packets_);
     if (verdict.kind != Verdict::Kind::sum) {

@@ -65,12 +65,15 @@ std::size_t SparseAllreduce::Impl::run(const void* gradient, double loss_scale, 
 }
 
 void SparseAllreduce::Impl::exchange(const Step& step) {
+  Transport& transport = communicator_->transport();
   try {
-    communicator_->transport().all_gather(work_.slots.get(), work_.layout.bytes, step.stream);
-  } catch (const Error& error) {
+    communicator_->carry_out(name_, [&] {
+      transport.all_gather(work_.slots.get(), work_.layout.bytes, step.stream);
+    });
+  } catch (...) {
     communicator_->backend().restore(plan_, step, memory_, work_.scratch.get());
-    communicator_->fail(error);
-    throw Error(error.code(), about(name_) + error.what());
+    if (transport.keeps_buffers_after_failure()) static_cast<void>(work_.slots.release());
+    throw;
   }
 }
 

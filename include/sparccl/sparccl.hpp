@@ -68,12 +68,14 @@ class SPARCCL_API Communicator {
   [[nodiscard]] int size() const noexcept;
 
   /// Dense allreduce, every type and reduction. send, recv: [count], host memory, equal or disjoint.
-  /// Blocks. An avg of integers truncates towards zero, as NCCL's. May allocate.
+  /// Blocks. An avg of integers truncates towards zero, as NCCL's. May allocate. After a failure other
+  /// than mismatch and invalid_argument, MPI may go on using the buffers: do not free them.
   void all_reduce(const void* send, void* recv, std::size_t count, DataType type,
                   Reduction reduction, Stream stream = nullptr);
 
-  /// Ends the calls of this rank, and on the local transport of all ranks, that wait for a rank
-  /// which has not arrived: they and all later calls throw Result::aborted. From any thread.
+  /// Ends the calls of this rank that wait for a rank which has not arrived: they and all later calls
+  /// throw Result::aborted. Ranks that wait for this one are told and throw, too (over MPI, once this
+  /// rank's call, or its destructor, has heard of the abort). From any thread.
   void abort() noexcept;
 
   /// Result::success, or why this communicator cannot be used any more. From any thread.

@@ -40,6 +40,8 @@ class MpiTransport final : public Transport {
   void all_reduce(const void* send, void* recv, std::size_t count, DataType type,
                   Reduction reduction, Stream) override;
   void abort() noexcept override { aborted_ = true; }
+  // A request of a collective cannot be cancelled.
+  [[nodiscard]] bool keeps_buffers_after_failure() const noexcept override { return true; }
 
  private:
   enum class Waited { done, timed_out, aborted, told };  // told: another rank gave up

@@ -28,6 +28,9 @@ class Transport {
   virtual void all_reduce(const void* send, void* recv, std::size_t count, DataType type,
                           Reduction reduction, Stream stream) = 0;
 
+  /// Whether a transfer that threw may go on using its buffers: they must then never be freed.
+  [[nodiscard]] virtual bool keeps_buffers_after_failure() const noexcept { return false; }
+
   /// From any thread. Waiting and later calls throw Error(aborted).
   virtual void abort() noexcept = 0;
 };
