@@ -56,8 +56,7 @@ class Candidates {
 
   /// The k-th largest score. There must be k candidates.
   [[nodiscard]] Threshold<A> kth() const {
-    return kth_largest(work_.scores, work_.header->candidates, plan_.k,
-                       static_cast<Bits<A>>(work_.header->guess));
+    return kth_candidate(simd_, work_, plan_.k);
   }
 
   /// Keeps the candidates of blocks [0, blocks) that the threshold keeps, in order; the others return

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cmath>
+#include <functional>
 #include <limits>
 
 #include "host/candidates.hpp"
@@ -12,7 +14,7 @@
 namespace sparccl::host {
 namespace {
 
-constexpr int digit = 13;  // bits told apart by one pass: 32 KiB of counters
+constexpr int digit = 13;  // bits told apart by one pass: 64 KiB of counters
 
 /// Where the k-th largest lies, as a range of bits, and its rank within it.
 template <class A>
@@ -26,7 +28,7 @@ struct Range {
 template <class A>
 Range<A> narrow(const A* scores, std::size_t size, const Range<A>& range, int shift) {
   constexpr std::size_t bins = std::size_t{1} << digit;
-  std::array<std::uint32_t, bins> counts{};
+  std::array<std::size_t, bins> counts{};
   for (std::size_t i = 0; i < size; ++i) {
     const Bits<A> bits = magnitude_bits(scores[i]);
     if (bits < range.low || bits > range.high) continue;
@@ -61,6 +63,40 @@ Threshold<A> kth_largest(const A* scores, std::size_t size, std::size_t k, Bits<
   return {range.low, range.rank};
 }
 
+// Of many scores, a sample tells between which two the k-th largest almost certainly lies; one pass
+// over all of them proves it and leaves the few in between.
+template <class A>
+Threshold<A> kth_candidate(const Simd& simd, const Workspace<A>& work, std::size_t k) {
+  const std::size_t size = work.header->candidates;
+  const auto guess = static_cast<Bits<A>>(work.header->guess);
+  if (work.narrowed_room == 0 || size < 16 * score_sample) {
+    return kth_largest(work.scores, size, k, guess);
+  }
+  for (std::size_t i = 0; i < score_sample; ++i) {
+    work.narrowed[i] = work.scores[i * (size / score_sample)];
+  }
+  const double share = static_cast<double>(k) / static_cast<double>(size);
+  const double rank = share * score_sample;
+  const double margin = 4.0 * std::sqrt(rank * (1.0 - share)) + 2.0;
+  Bits<A> low = 0;
+  Bits<A> high = magnitude_bits(std::numeric_limits<A>::max());
+  const auto at_rank = [&](double r) {  // of the sample, from the largest
+    A* const nth = work.narrowed + static_cast<std::size_t>(r);
+    std::nth_element(work.narrowed, nth, work.narrowed + score_sample, std::greater<>());
+    return magnitude_bits(*nth);
+  };
+  if (rank + margin < score_sample) low = at_rank(rank + margin);
+  if (rank - margin >= 0) high = at_rank(rank - margin);
+  const BetweenResult found = simd.between(Tag<A>{})(work.scores, size, low, high, work.narrowed,
+                                                     work.narrowed_room);
+  if (!found.complete || found.above >= k || found.above + found.between < k) {
+    return kth_largest(work.scores, size, k, guess);
+  }
+  return kth_largest<A>(work.narrowed, found.between, k - found.above, low);
+}
+
+template Threshold<float> kth_candidate(const Simd&, const Workspace<float>&, std::size_t);
+template Threshold<double> kth_candidate(const Simd&, const Workspace<double>&, std::size_t);
 template Threshold<float> kth_largest(const float*, std::size_t, std::size_t, Bits<float>);
 template Threshold<double> kth_largest(const double*, std::size_t, std::size_t, Bits<double>);
 

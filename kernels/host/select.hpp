@@ -28,4 +28,8 @@ template <class A>
 [[nodiscard]] Threshold<A> kth_largest(const A* scores, std::size_t size, std::size_t k,
                                        Bits<A> expected_low);
 
+/// The same for all candidates of a workspace. Uses work.narrowed as scratch.
+template <class A>
+[[nodiscard]] Threshold<A> kth_candidate(const Simd& simd, const Workspace<A>& work, std::size_t k);
+
 }  // namespace sparccl::host

@@ -60,6 +60,17 @@ template <class A>
 using Split = SplitResult (*)(const List<A>& from, std::size_t size, Bits<A> threshold,
                               const List<A>& winners, const List<A>& losers);
 
+struct BetweenResult {
+  std::size_t above = 0;
+  std::size_t between = 0;
+  bool complete = true;  // else there were more between than room for them
+};
+
+/// Counts scores above `high`, and copies those in [low, high] to out[0, room).
+template <class A>
+using Between = BetweenResult (*)(const A* scores, std::size_t size, Bits<A> low, Bits<A> high,
+                                  A* out, std::size_t room);
+
 struct Simd {
   const char* name;
   AccumulateChunk<float, float> accumulate_f32;
@@ -70,6 +81,8 @@ struct Simd {
   CollectChunk<double> collect_f64;
   Split<float> split_f32;
   Split<double> split_f64;
+  Between<float> between_f32;
+  Between<double> between_f64;
   /// Writes cache lines of 64 bytes at `to`, which is aligned to them, past the caches where the
   /// machine can: from `from` where the line's bit is set, and `from` is zeroed there; zeros elsewhere.
   /// set: a bit a line, none past the last.
@@ -85,16 +98,21 @@ struct Simd {
   [[nodiscard]] auto collect(Tag<double>) const { return collect_f64; }
   [[nodiscard]] auto split(Tag<float>) const { return split_f32; }
   [[nodiscard]] auto split(Tag<double>) const { return split_f64; }
+  [[nodiscard]] auto between(Tag<float>) const { return between_f32; }
+  [[nodiscard]] auto between(Tag<double>) const { return between_f64; }
 };
 
 /// write_lines by the instruction of AMD's Zen that zeroes a line: half the time of other stores.
 /// x86 with clzero only.
 void write_lines_clzero(void* to, void* from, const std::uint64_t* set, std::size_t lines);
 
-/// The portable split, also for sets that cannot compress a vector.
+/// The portable loops, also for sets that cannot compress a vector.
 template <class A>
 SplitResult split_portable(const List<A>& from, std::size_t size, Bits<A> threshold,
                            const List<A>& winners, const List<A>& losers);
+template <class A>
+BetweenResult between_portable(const A* scores, std::size_t size, Bits<A> low, Bits<A> high,
+                               A* out, std::size_t room);
 
 extern const Simd simd_portable;
 extern const Simd simd_avx2;    // x86 only

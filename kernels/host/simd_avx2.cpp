@@ -117,6 +117,8 @@ constinit const Simd simd_avx2 = {
     Loops<Doubles>::collect,
     split_portable<float>,
     split_portable<double>,
+    between_portable<float>,
+    between_portable<double>,
     write_lines<Lines>,
     fence,
 };

@@ -119,6 +119,26 @@ SplitResult split(const List<typename Set::A>& from, std::size_t size,
   return {i, won};
 }
 
+template <class Set>
+BetweenResult between(const typename Set::A* scores, std::size_t size, Bits<typename Set::A> low,
+                      Bits<typename Set::A> high, typename Set::A* out, std::size_t room) {
+  BetweenResult result;
+  std::size_t i = 0;
+  for (; i + Set::width <= size; i += Set::width) {
+    const typename Set::Vector v = Set::load(scores + i);
+    const std::uint32_t above = Set::at_least(v, high + 1);
+    const std::uint32_t inside = Set::at_least(v, low) ^ above;
+    result.above += static_cast<std::size_t>(_mm_popcnt_u32(above));
+    if (inside == 0) continue;
+    if (result.between + Set::width > room) return {result.above, result.between, false};
+    compress(out + result.between, inside, v);
+    result.between += static_cast<std::size_t>(_mm_popcnt_u32(inside));
+  }
+  const BetweenResult rest = between_portable<typename Set::A>(
+      scores + i, size - i, low, high, out + result.between, room - result.between);
+  return {result.above + rest.above, result.between + rest.between, rest.complete};
+}
+
 struct Lines {
   static void zero(std::byte* to) {
     _mm512_stream_si512(reinterpret_cast<__m512i*>(to), _mm512_setzero_si512());
@@ -143,6 +163,8 @@ constinit const Simd simd_avx512 = {
     Loops<Doubles>::collect,
     split<Floats>,
     split<Doubles>,
+    between<Floats>,
+    between<Doubles>,
     write_lines<Lines>,
     fence,
 };

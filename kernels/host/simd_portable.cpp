@@ -118,6 +118,25 @@ template SplitResult split_portable(const List<float>&, std::size_t, Bits<float>
 template SplitResult split_portable(const List<double>&, std::size_t, Bits<double>,
                                     const List<double>&, const List<double>&);
 
+template <class A>
+BetweenResult between_portable(const A* scores, std::size_t size, Bits<A> low, Bits<A> high,
+                               A* out, std::size_t room) {
+  BetweenResult result;
+  for (std::size_t i = 0; i < size; ++i) {
+    const Bits<A> bits = magnitude_bits(scores[i]);
+    result.above += bits > high ? 1 : 0;
+    if (bits < low || bits > high) continue;
+    if (result.between == room) return {result.above, result.between, false};
+    out[result.between++] = scores[i];
+  }
+  return result;
+}
+
+template BetweenResult between_portable(const float*, std::size_t, Bits<float>, Bits<float>,
+                                        float*, std::size_t);
+template BetweenResult between_portable(const double*, std::size_t, Bits<double>, Bits<double>,
+                                        double*, std::size_t);
+
 constinit const Simd simd_portable = {
     "portable",
     accumulate_chunk<float, float>,
@@ -128,6 +147,8 @@ constinit const Simd simd_portable = {
     collect_chunk<double>,
     split_portable<float>,
     split_portable<double>,
+    between_portable<float>,
+    between_portable<double>,
     write_lines,
     fence,
 };

@@ -25,6 +25,9 @@ inline constexpr std::size_t tile_margin = 64;
 /// Candidates that are split into winners and losers at once.
 inline constexpr std::size_t split_size = 1024;
 
+/// Scores that are looked at to find out where the k-th largest of many must lie.
+inline constexpr std::size_t score_sample = 4096;
+
 /// Entries past the end that a vector store may touch.
 inline constexpr std::size_t padding = 16;
 
@@ -50,6 +53,8 @@ struct Workspace {
   A* values = nullptr;                 // [capacity + padding] a, with its sign
   A* scores = nullptr;                 // [capacity + padding] |a| d
   List<A> losers;                      // [split_size + padding], no scores
+  A* narrowed = nullptr;               // [narrowed_room] scores near the k-th
+  std::size_t narrowed_room = 0;
   A* sums = nullptr;                   // [tile_margin + tile_size] zeros between calls
   std::byte* tile = nullptr;           // the same in the type of the result; zeros between calls
   std::uint64_t* touched = nullptr;    // one bit an entry, or a line of the result; see merge
@@ -69,6 +74,8 @@ struct Workspace {
     take(scores, room);
     take(losers.offsets, split_size + padding);
     take(losers.values, split_size + padding);
+    narrowed_room = room < 16 * score_sample ? 0 : std::max(score_sample, room / 8);
+    take(narrowed, narrowed_room);
     take(sums, tile_margin + tile_size);
     take(tile, (tile_margin + tile_size) * size_of(plan.type));
     take(touched, (tile_margin + tile_size) / 64);
