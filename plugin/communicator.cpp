@@ -107,9 +107,10 @@ void Communicator::Impl::agree(const Call& call) {
   }
 }
 
-void Communicator::Impl::require_usable() const {
+void Communicator::Impl::require_usable() {
   const Result error = async_error_;
   if (error == Result::success) return;
+  transport_->give_up(error);
   if (error == Result::aborted) throw Error(error, "the communicator was aborted");
   throw Error(error, "the communicator cannot be used after an earlier failure: " + reason_);
 }
@@ -122,6 +123,7 @@ void Communicator::Impl::fail(const Error& error) noexcept {
   }
   Result expected = Result::success;
   async_error_.compare_exchange_strong(expected, error.code());
+  transport_->give_up(error.code());
 }
 
 void Communicator::Impl::abort() noexcept {
@@ -163,6 +165,10 @@ int Communicator::size() const noexcept { return impl_->transport().size(); }
 void Communicator::all_reduce(const void* send, void* recv, std::size_t count, DataType type,
                               Reduction reduction, Stream stream) {
   constexpr std::string_view name = "dense allreduce";
+  if (stream != nullptr) {
+    throw Error(Result::invalid_argument,
+                "stream: expected a null pointer on a host communicator, found one that is not null");
+  }
   impl_->require_usable();
   if (reduction < Reduction::sum || reduction > Reduction::avg) {
     throw Error(Result::invalid_argument,

@@ -46,10 +46,12 @@ class Communicator::Impl {
   /// 0, what it called and what rank 0 called; Error(aborted | timeout | ...) where a rank is missing.
   void agree(const Call& call);
 
-  /// Throws what made this communicator unusable, if anything did.
-  void require_usable() const;
+  /// Throws what made this communicator unusable, if anything did. After an abort() from another
+  /// thread, this is where the other ranks are told.
+  void require_usable();
 
-  /// Makes this communicator unusable, for good: a transfer failed half-way, or a peer sent garbage.
+  /// Makes this communicator unusable, for good, and tells the other ranks: a transfer failed half-way,
+  /// or a peer sent garbage.
   void fail(const Error& error) noexcept;
 
   /// Runs a part of a collective. A failure of it is fail()ed and thrown on, naming the tensor.

@@ -26,6 +26,7 @@ class SparseAllgather::Impl {
       packets_.push_back(wire::view(plan_, slot(rank)));
     }
     positions_.resize(world() * plan_.k);
+    sizes_.resize(world());
   }
 
   void run(std::span<const std::uint64_t> positions, const void* values) {
@@ -38,6 +39,7 @@ class SparseAllgather::Impl {
                           .step = step_,
                           .type = plan_.type,
                           .wire = plan_.wire});
+    std::ranges::fill(sizes_, std::size_t{0});  // nothing to be read if this fails
     pack(positions, values);
     Transport& transport = communicator_->transport();
     try {
@@ -54,13 +56,16 @@ class SparseAllgather::Impl {
       communicator_->fail(error);
       throw error;
     }
-    for (std::size_t rank = 0; rank < world(); ++rank) unpack(rank);
+    for (std::size_t rank = 0; rank < world(); ++rank) {
+      unpack(rank);
+      sizes_[rank] = static_cast<std::size_t>(*packets_[rank].entries);
+    }
     ++step_;
   }
 
   [[nodiscard]] std::span<const std::uint64_t> positions(int rank) const {
     const std::size_t r = require_rank(rank);
-    return {positions_.data() + r * plan_.k, static_cast<std::size_t>(*packets_[r].entries)};
+    return {positions_.data() + r * plan_.k, sizes_[r]};
   }
   [[nodiscard]] const void* values(int rank) const { return packets_[require_rank(rank)].values; }
 
@@ -134,6 +139,7 @@ class SparseAllgather::Impl {
   Backend::Buffer slots_{nullptr, nullptr};
   std::vector<Packet> packets_;
   std::vector<std::uint64_t> positions_;  // [P][k]
+  std::vector<std::size_t> sizes_;        // [P] of the last call; 0 if it failed
   std::uint64_t step_ = 0;
 };
 

@@ -84,7 +84,9 @@ class Reader {
  public:
   explicit Reader(const std::filesystem::path& path) : path_(path), file_(path, std::ios::binary) {
     if (!file_) reject(path_, "opening it", "a readable file", system_reason());
-    bytes_ = std::filesystem::file_size(path_);
+    std::error_code error;
+    bytes_ = std::filesystem::file_size(path_, error);
+    if (error) reject(path_, "its size", "a regular file", error.message());
   }
   void read(void* data, std::size_t bytes) {
     file_.read(static_cast<char*>(data), static_cast<std::streamsize>(bytes));
@@ -207,16 +209,19 @@ void save_state(const std::filesystem::path& path, const StateOwner& owner, std:
   }
   std::filesystem::rename(unfinished, path, error);
   if (error) {
+    const std::string reason = error.message();
+    std::filesystem::remove(unfinished, error);
     throw Error(Result::system_error, about(owner.name) + "state file " + path.string() +
-                                          ": expected to write it, found: " + error.message());
+                                          ": expected to write it, found: " + reason);
   }
 }
 
 LoadedState load_state(const std::filesystem::path& path, const StateOwner& owner,
                        Backend& backend) {
   const Plan& plan = owner.plan;
-  if (!std::filesystem::is_regular_file(path)) {
-    reject(path, "opening it", "a regular file", "none");
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(path, error)) {
+    reject(path, "opening it", "a regular file", error ? error.message() : "something else");
   }
   Reader reader(path);
   constexpr std::uint64_t least = sizeof(Header) + sizeof(std::uint64_t);

@@ -139,8 +139,10 @@ SPARCCL_API sparcclResult_t sparcclCommDestroy(sparcclComm_t comm);
 /* ncclAllReduce's signature. sum and avg of float16, bfloat16, float32 and float64 go the sparse
  * way; residual and history are found by (sendbuff, count, datatype) and made, with the
  * communicator's config, at the first call: keep gradients in the same buffers, and call in the
- * same order on every rank. Any other op or type is reduced densely. Buffers: [count], host memory,
- * equal or disjoint. count 0 does nothing. stream: NULL on hosts. Blocks. */
+ * same order on every rank (tensors of one count and type whose first calls come in different orders
+ * cannot be told apart: use sparcclTensorCreate where that may happen). Any other op or type is reduced densely. Buffers: [count], host memory,
+ * equal or disjoint. count 0 does nothing, as in
+ * NCCL, and waits for nobody. stream: NULL on hosts. Blocks. */
 SPARCCL_API sparcclResult_t sparcclAllReduce(const void* sendbuff, void* recvbuff, size_t count,
                                              sparcclDataType_t datatype, sparcclRedOp_t op,
                                              sparcclComm_t comm, void* stream);

@@ -45,8 +45,8 @@ struct Options {
 };
 
 struct CommunicatorOptions {
-  /// How long a call waits for a rank that has not arrived before it throws Result::timeout.
-  /// 0 waits for ever, as NCCL and MPI do.
+  /// How long a call waits for a rank that has not arrived, or over MPI for a transfer under way,
+  /// before it throws Result::timeout. 0 waits for ever, as NCCL and MPI do.
   std::uint64_t timeout_ms = 0;
 };
 
@@ -104,7 +104,7 @@ struct StageSeconds {
 
 /// Counts since construction unless named last_*.
 struct Stats {
-  std::uint64_t steps = 0;             ///< calls that returned, non-finite ones included
+  std::uint64_t steps = 0;             ///< calls that wrote a result, NaN ones included
   std::uint64_t non_finite_steps = 0;  ///< calls whose gradient was not finite on some rank
   std::uint64_t entries = 0;           ///< entries that this rank sent
   std::uint64_t candidates = 0;        ///< entries that passed the filter of the fused pass

@@ -42,7 +42,9 @@ Range<A> narrow(const A* scores, std::size_t size, const Range<A>& range, int sh
     --bin;
   }
   found.low += static_cast<Bits<A>>(bin) << shift;
-  if (bin != bins - 1) found.high = found.low + ((Bits<A>{1} << shift) - 1);
+  if (bin != bins - 1) {
+    found.high = std::min(range.high, found.low + ((Bits<A>{1} << shift) - 1));
+  }
   return found;
 }
 

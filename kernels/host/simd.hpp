@@ -29,7 +29,7 @@ struct ChunkResult {
 /// residual[i] += scale * gradient[i] for whole groups of entries. Sums with magnitude_bits >= bound
 /// move to the list, in order: the residual keeps 0 there. Most of them will be sent, and now their
 /// cache line is at hand. Stops before the first group with a sum that is not finite, which it does
-/// not write. bound <= magnitude_bits(max). What is left over at the end of the chunk (less than a
+/// not write. bound <= magnitude_bits(infinity). What is left over at the end of the chunk (less than a
 /// group) is the portable loop's.
 template <class G, class A>
 using AccumulateChunk = ChunkResult (*)(const G* gradient, A* residual, std::size_t size, A scale,

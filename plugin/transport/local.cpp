@@ -148,7 +148,7 @@ void Hub::throw_end(bool was_waiting) const {
   switch (end_) {
     case End::aborted: throw Error(Result::aborted, "the communicator was aborted by " + by);
     case End::left:
-      throw Error(Result::remote_error, by + " left: its communicator was destroyed, while all " +
+      throw Error(Result::remote_error, by + " left: its communicator was destroyed or failed, while all " +
                                             std::to_string(size_) + " ranks were expected");
     case End::timed_out:
     case End::none: break;
@@ -202,6 +202,7 @@ class LocalTransport final : public Transport {
   void all_reduce(const void* send, void* recv, std::size_t count, DataType type,
                   Reduction reduction, Stream) override;
   void abort() noexcept override { hub_->abort(rank_); }
+  void give_up(Result) noexcept override { hub_->leave(rank_); }
 
  private:
   void gather(void* slots, std::size_t bytes);

@@ -40,6 +40,11 @@ class MpiTransport final : public Transport {
   void all_reduce(const void* send, void* recv, std::size_t count, DataType type,
                   Reduction reduction, Stream) override;
   void abort() noexcept override { aborted_ = true; }
+  void give_up(Result reason) noexcept override {
+    if (mpi_is_running()) {
+      say_farewell(reason == Result::aborted ? Waited::aborted : Waited::timed_out);
+    }
+  }
   // A request of a collective cannot be cancelled.
   [[nodiscard]] bool keeps_buffers_after_failure() const noexcept override { return true; }
 
@@ -84,7 +89,9 @@ class MpiTransport final : public Transport {
 MpiTransport::MpiTransport(MPI_Comm original, const CommunicatorOptions& options)
     : mpi_(original),
       timeout_(std::min<std::uint64_t>(options.timeout_ms, 1'000'000'000'000)),  // 31 years
-      requests_(2 * static_cast<std::size_t>(mpi_.size - 1), MPI_REQUEST_NULL) {}
+      requests_(2 * static_cast<std::size_t>(mpi_.size - 1), MPI_REQUEST_NULL),
+      meeting_(std::make_unique_for_overwrite<std::byte[]>(static_cast<std::size_t>(mpi_.size) * 256)),
+      meeting_bytes_(256) {}  // more than agreeing takes, so that calls allocate nothing
 
 MpiTransport::~MpiTransport() {
   if (aborted_ && mpi_is_running()) say_farewell(Waited::aborted);
@@ -205,7 +212,13 @@ std::vector<int> MpiTransport::withdraw_meeting() {
 
 void MpiTransport::give_up_meeting(Waited why) {
   gave_up_ = mpi_.abandoned = true;
-  const std::vector<int> missing = withdraw_meeting();
+  std::vector<int> missing;
+  try {
+    missing = withdraw_meeting();
+  } catch (...) {
+    static_cast<void>(meeting_.release());  // MPI may still write to it, for ever
+    throw;
+  }
   say_farewell(why);
   if (why == Waited::aborted) {
     throw Error(Result::aborted, "the communicator was aborted by rank " + std::to_string(rank()));
@@ -214,7 +227,13 @@ void MpiTransport::give_up_meeting(Waited why) {
   if (why == Waited::told && told_.reason == static_cast<std::int32_t>(Result::aborted)) {
     throw Error(Result::remote_error, by + " aborted its communicator");
   }
-  if (missing.empty()) throw Error(Result::remote_error, by + " gave up before this rank arrived");
+  if (missing.empty() && why == Waited::told) {
+    throw Error(Result::remote_error, by + " gave up before this rank arrived");
+  }
+  if (missing.empty()) {
+    throw Error(Result::timeout, "the messages of all ranks took longer than " +
+                                     std::to_string(timeout_.count()) + " ms");
+  }
   std::string names;
   for (const int r : missing) names += (names.empty() ? "" : ", ") + std::to_string(r);
   const std::string limit = why == Waited::told
@@ -296,7 +315,12 @@ void MpiTransport::all_reduce(const void* send, void* recv, std::size_t count, D
       continue;
     }
     widen(wide_.get(), from, part, type);
-    reduce_piece(wide_.get(), wide_.get(), part, DataType::float32, reduction);
+    try {
+      reduce_piece(wide_.get(), wide_.get(), part, DataType::float32, reduction);
+    } catch (...) {
+      static_cast<void>(wide_.release());  // MPI may still write to it, for ever
+      throw;
+    }
     narrow(to, wide_.get(), part, type);
   }
 }

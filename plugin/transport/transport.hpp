@@ -28,6 +28,10 @@ class Transport {
   virtual void all_reduce(const void* send, void* recv, std::size_t count, DataType type,
                           Reduction reduction, Stream stream) = 0;
 
+  /// This rank makes no further calls, for that reason: ranks that wait for it, now or later, throw.
+  /// Best effort. From the thread of the calls.
+  virtual void give_up(Result reason) noexcept = 0;
+
   /// Whether a transfer that threw may go on using its buffers: they must then never be freed.
   [[nodiscard]] virtual bool keeps_buffers_after_failure() const noexcept { return false; }
 

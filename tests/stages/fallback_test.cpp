@@ -35,7 +35,8 @@ class Fallback : public testing::TestWithParam<DataType> {
     const Shape shape{.count = count, .k = k, .type = GetParam(), .wire = GetParam()};
     Vector scores = gradient;
     for (std::size_t i = 0; i < count; ++i) {
-      if (!before.empty()) scores[i] = round_to(accumulator_of(GetParam()), before[i] + gradient[i]);
+      if (!before.empty())
+        scores[i] = round_to(accumulator_of(GetParam()), before[i] + gradient[i]);
       scores[i] = std::abs(scores[i]);
     }
     const Positions expected = largest_scores(scores, k);

@@ -94,7 +94,8 @@ void expect_held(DataType wire) {
     for (const double sign : {1.0, -1.0}) {
       const A x = static_cast<A>(sign * a);
       const double sent = static_cast<double>(Convert<Wire>::up(sparccl::to_wire<Wire>(x)));
-      ASSERT_TRUE(same(sent, to_wire(wire, static_cast<double>(x)))) << x << " on " << name_of(wire);
+      ASSERT_TRUE(same(sent, to_wire(wire, static_cast<double>(x))))
+          << x << " on " << name_of(wire);
       ASSERT_TRUE(std::isfinite(sent)) << x;
     }
   }

@@ -16,7 +16,8 @@ const Shape shape{.ranks = 3, .count = 2 * block_size + last_block, .k = 600};
 class HostilePacket : public testing::Test {
  protected:
   HostilePacket() {
-    for (int r = 0; r < shape.ranks; ++r) ranks_.emplace_back(backends().front(), plan_of(shape, r));
+    for (int r = 0; r < shape.ranks; ++r)
+      ranks_.emplace_back(backends().front(), plan_of(shape, r));
     for (int r = 0; r < shape.ranks; ++r) {
       // Some entries in each block, the last entry of the tensor among them.
       Vector g = make_data(Pattern::gaussian, shape.count, shape.type, std::uint64_t(r));
@@ -76,7 +77,8 @@ TEST_F(HostilePacket, EveryBitOfTheHeaderCounts) {
         bad[i] ^= std::byte{1} << bit;
         rank().set_slot(1, bad);
         const Verdict verdict = rank().check();
-        ASSERT_EQ(verdict.kind, Verdict::Kind::bad_packet) << field << " byte " << i << " bit " << bit;
+        ASSERT_EQ(verdict.kind, Verdict::Kind::bad_packet)
+            << field << " byte " << i << " bit " << bit;
         ASSERT_EQ(verdict.rank, 1);
       }
     }
@@ -95,8 +97,8 @@ TEST_F(HostilePacket, CannotCountWrongly) {
   }
   for (std::size_t block = 0; block < 3; ++block) {
     const std::uint32_t in_block = packet.per_block[block];
-    for (const std::uint32_t wrong : {0u, in_block - 1, in_block + 1, std::uint32_t(shape.k), 65'537u,
-                                      0x7fffffffu, ~0u, ~0u - in_block}) {
+    for (const std::uint32_t wrong : {0u, in_block - 1, in_block + 1, std::uint32_t(shape.k),
+                                      65'537u, 0x7fffffffu, ~0u, ~0u - in_block}) {
       if (wrong == in_block) continue;
       expect_refused(with(packet.per_block, block, wrong),
                      "block " + std::to_string(block) + " counts " + std::to_string(wrong));
@@ -109,6 +111,18 @@ TEST_F(HostilePacket, CannotCountWrongly) {
   expect_refused(wrapped, "a table that wraps");
 }
 
+/// Packets that are consistent in themselves, and too short.
+TEST_F(HostilePacket, CannotHoldFewerEntriesThanAgreed) {
+  const Packet& packet = rank().packet(1);
+  Bytes less = with(packet.entries, 0, std::uint64_t{shape.k - 1});
+  const std::uint32_t in_last = packet.per_block[2] - 1;
+  std::memcpy(less.data() + offset_of(packet.per_block) + 8, &in_last, 4);
+  expect_refused(less, "one entry less");
+  Bytes none = with(packet.entries, 0, std::uint64_t{0});
+  std::memset(none.data() + offset_of(packet.per_block), 0, 3 * sizeof(std::uint32_t));
+  expect_refused(none, "none");
+}
+
 TEST_F(HostilePacket, CannotPutAPositionOutOfOrderOrOutside) {
   const Packet& packet = rank().packet(1);
   const std::uint16_t* offsets = packet.offsets;
@@ -117,8 +131,8 @@ TEST_F(HostilePacket, CannotPutAPositionOutOfOrderOrOutside) {
   expect_refused(with(offsets, 5, std::uint16_t{0}), "descending");
   const std::size_t in_first = packet.per_block[0];
   expect_refused(with(offsets, in_first - 2, offsets[in_first - 1]), "twice at the end of a block");
-  for (const std::uint16_t outside : {std::uint16_t(last_block), std::uint16_t(last_block + 1),
-                                      std::uint16_t{65'535}}) {
+  for (const std::uint16_t outside :
+       {std::uint16_t(last_block), std::uint16_t(last_block + 1), std::uint16_t{65'535}}) {
     expect_refused(with(offsets, shape.k - 1, outside), "beyond the end of the tensor");
   }
 }
@@ -145,9 +159,9 @@ TEST_F(HostilePacket, CannotMoveEntriesBetweenBlocks) {
 
 TEST_F(HostilePacket, CannotHoldValuesThatAreNotFinite) {
   const auto* values = static_cast<const float*>(rank().packet(1).values);
-  for (const float bad : {std::numeric_limits<float>::quiet_NaN(),
-                          std::numeric_limits<float>::infinity(),
-                          -std::numeric_limits<float>::infinity()}) {
+  for (const float bad :
+       {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(),
+        -std::numeric_limits<float>::infinity()}) {
     for (const std::size_t i : {std::size_t{0}, shape.k / 2, shape.k - 1}) {
       expect_refused(with(values, i, bad), "a value that is not finite");
     }

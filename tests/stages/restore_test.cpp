@@ -20,7 +20,8 @@ double distance(const Shape& shape, const Vector& before, const Vector& gradient
     const double scaled = std::isfinite(gradient[i]) ? std::fabs(scale * gradient[i]) : 0.0;
     const double sum = std::min(scaled + std::fabs(before[i]), largest(type));
     const double larger = std::max({std::fabs(before[i]), scaled, sum});
-    most = std::max(most, std::fabs(after[i] - before[i]) / ulp(type, std::min(larger, largest(type))));
+    most = std::max(most,
+                    std::fabs(after[i] - before[i]) / ulp(type, std::min(larger, largest(type))));
   }
   return most;
 }
@@ -67,9 +68,9 @@ TEST_P(Restore, NonFiniteGradients) {
   const Shape shape{.count = n, .k = 70, .type = GetParam(), .wire = GetParam(), .mu = 2};
   const Vector before = make_data(Pattern::gaussian, n, accumulator_of(GetParam()), 33);
   const Vector gradient = make_data(Pattern::clusters, n, GetParam(), 34);
-  for (const std::size_t at : {std::size_t{0}, std::size_t{1}, std::size_t{63}, std::size_t{64},
-                               std::size_t{8191}, std::size_t{8192}, std::size_t{8193},
-                               std::size_t{65'600}, n - 65, n - 2, n - 1}) {
+  for (const std::size_t at :
+       {std::size_t{0}, std::size_t{1}, std::size_t{63}, std::size_t{64}, std::size_t{8191},
+        std::size_t{8192}, std::size_t{8193}, std::size_t{65'600}, n - 65, n - 2, n - 1}) {
     for (const double bad : {std::nan(""), infinity, -infinity}) {
       SCOPED_TRACE(testing::Message() << bad << " at " << at);
       Vector g = gradient;
@@ -78,6 +79,17 @@ TEST_P(Restore, NonFiniteGradients) {
       if (HasFailure()) return;
     }
   }
+}
+
+/// So many NaN that the sample's bound is one, and Inf, which a NaN is above, before them.
+TEST_P(Restore, GradientsThatAreMostlyNaN) {
+  constexpr std::size_t n = 300'001;
+  const Shape shape{.count = n, .k = 300, .type = GetParam(), .wire = GetParam()};
+  const Vector before = make_data(Pattern::gaussian, n, accumulator_of(GetParam()), 39);
+  Vector gradient(n, std::nan(""));
+  std::fill_n(gradient.begin(), 1'000, 1.0);
+  gradient[10] = gradient[700] = std::numeric_limits<double>::infinity();
+  expect_taken_back(shape, before, gradient);
 }
 
 TEST_P(Restore, OverflowingSums) {
@@ -105,7 +117,8 @@ TEST_P(Restore, OverflowingSums) {
   }
 }
 
-/// The sum rounds down to the largest value but one, the difference up and over: it must stay finite.
+/// The sum rounds down to the largest value but one, the difference up and over: it must stay
+/// finite.
 TEST_P(Restore, NeverOverflowsByRounding) {
   const DataType accumulator = accumulator_of(GetParam());
   const double most = largest(accumulator);

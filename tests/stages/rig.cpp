@@ -50,7 +50,10 @@ Plan plan_of(const Shape& shape, int rank) {
 }
 
 Rig::Rig(const BackendCase& where, const Plan& plan)
-    : where_(where), backend_(where.make()), plan_(plan), packet_bytes_(wire::layout(plan).bytes),
+    : where_(where),
+      backend_(where.make()),
+      plan_(plan),
+      packet_bytes_(wire::layout(plan).bytes),
       residual_(backend_->allocate(plan.count * size_of(plan.accumulator()))),
       per_block_(backend_->allocate(plan.blocks() * sizeof(std::uint32_t))),
       offsets_(backend_->allocate(plan.k * sizeof(std::uint16_t))),
@@ -125,8 +128,8 @@ Positions Rig::positions(int rank) const {
 
 Vector Rig::values(int rank) const {
   const std::size_t count = std::min<std::size_t>(entries(rank), plan_.k);
-  const auto bytes = download(static_cast<const std::byte*>(packet(rank).values),
-                              count * size_of(plan_.wire));
+  const auto bytes =
+      download(static_cast<const std::byte*>(packet(rank).values), count * size_of(plan_.wire));
   return to_doubles(plan_.wire, bytes.data(), count);
 }
 
@@ -172,8 +175,12 @@ Merged Rig::merge(const Verdict& verdict, Into into, Reduction reduction, std::s
   Output output;
   output.reduction = reduction;
   switch (into) {
-    case Into::dense: output.dense = out_values; break;
-    case Into::in_place: output.dense = gradient_.get(); break;
+    case Into::dense:
+      output.dense = out_values;
+      break;
+    case Into::in_place:
+      output.dense = gradient_.get();
+      break;
     case Into::sparse:
       output.positions = out_positions;
       output.values = out_values;
@@ -183,6 +190,7 @@ Merged Rig::merge(const Verdict& verdict, Into into, Reduction reduction, std::s
       backend_->merge(plan_, step_, memory_, work_.get(), packets_, verdict, output);
 
   Merged merged;
+  merged.type = plan_.type;
   const std::size_t used = into == Into::sparse ? written : into == Into::dense ? plan_.count : 0;
   const auto is_canary = [&](std::byte b) { return b == canary; };
   const auto around = [&](const Bytes& all, std::size_t first, std::size_t bytes) {
@@ -191,18 +199,17 @@ Merged Rig::merge(const Verdict& verdict, Into into, Reduction reduction, std::s
            std::all_of(at + static_cast<std::ptrdiff_t>(bytes), all.end(), is_canary);
   };
   const auto raw = download(static_cast<const std::byte*>(values.get()), values_bytes);
-  const auto raw_positions = download(static_cast<const std::byte*>(positions.get()), positions_bytes);
-  merged.canaries =
-      used <= capacity && around(raw, begin, used * width) &&
-      around(raw_positions, margin * sizeof(std::uint64_t),
-             (into == Into::sparse ? written : 0) * sizeof(std::uint64_t));
+  const auto raw_positions =
+      download(static_cast<const std::byte*>(positions.get()), positions_bytes);
+  merged.canaries = used <= capacity && around(raw, begin, used * width) &&
+                    around(raw_positions, margin * sizeof(std::uint64_t),
+                           (into == Into::sparse ? written : 0) * sizeof(std::uint64_t));
   if (into == Into::sparse) {
     merged.positions = download(out_positions, written);
     merged.values = to_doubles(plan_.type, raw.data() + begin, written);
   } else {
     const auto* dense = static_cast<const std::byte*>(output.dense);
     merged.bytes = download(dense, plan_.count * width);
-    merged.dense = to_doubles(plan_.type, merged.bytes.data(), plan_.count);
   }
   return merged;
 }

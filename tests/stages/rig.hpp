@@ -17,7 +17,7 @@ namespace sparccl::test {
 struct BackendCase {
   std::string name;
   std::function<std::unique_ptr<Backend>()> make;
-  std::function<void(void* to, const void* from, std::size_t bytes)> upload, download;
+  std::function<void(void*to, const void*from, std::size_t bytes)> upload, download;
 };
 
 /// Every backend that runs here: the host's, once for each instruction set that the processor has.
@@ -28,11 +28,15 @@ struct BackendCase {
 using Bytes = std::vector<std::byte>;
 
 struct Merged {
-  Vector dense;         // empty after a sparse merge
-  Bytes bytes;          // the same as it lies in memory
-  Positions positions;  // of a sparse merge
+  DataType type = DataType::float32;
+  Bytes bytes;          // of a dense result
+  Positions positions;  // of a sparse one
   Vector values;
-  bool canaries = true; // nothing was written beside the output
+  bool canaries = true;  // nothing was written beside the output
+
+  [[nodiscard]] Vector dense() const {
+    return to_doubles(type, bytes.data(), bytes.size() / size_of(type));
+  }
 };
 
 class Rig {
@@ -49,9 +53,7 @@ class Rig {
   void receive(const Rig& from);
 
   [[nodiscard]] Verdict check() { return backend_->check(plan_, packets_); }
-  void restore() {
-    backend_->restore(plan_, step_, memory_, work_.get());
-  }
+  void restore() { backend_->restore(plan_, step_, memory_, work_.get()); }
 
   enum class Into { dense, in_place, sparse };
   [[nodiscard]] Merged merge(const Verdict& verdict, Into into = Into::dense,
