@@ -44,12 +44,9 @@ CLI::Validator one_of(const std::map<std::string, Enum>& names) {
 
 const char* name_of(Method method) noexcept {
   switch (method) {
-    case Method::dense:
-      return "dense";
-    case Method::topk:
-      return "topk";
-    case Method::regtopk:
-      return "regtopk";
+    case Method::dense: return "dense";
+    case Method::topk: return "topk";
+    case Method::regtopk: return "regtopk";
   }
   return "?";
 }

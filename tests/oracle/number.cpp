@@ -17,11 +17,16 @@ struct Format {
 
 Format format_of(DataType type) {
   switch (type) {
-    case DataType::float16: return {11, -14, 15};
-    case DataType::bfloat16: return {8, -126, 127};
-    case DataType::float32: return {24, -126, 127};
-    case DataType::float64: return {53, -1022, 1023};
-    default: throw std::invalid_argument("not a floating-point type");
+    case DataType::float16:
+      return {11, -14, 15};
+    case DataType::bfloat16:
+      return {8, -126, 127};
+    case DataType::float32:
+      return {24, -126, 127};
+    case DataType::float64:
+      return {53, -1022, 1023};
+    default:
+      throw std::invalid_argument("not a floating-point type");
   }
 }
 
@@ -35,8 +40,7 @@ std::uint16_t encode16(const Format& format, double x) {
   if (x == 0) return static_cast<std::uint16_t>(sign);
   const int exponent = std::max(std::ilogb(x), format.least);
   // Units in the last place: the implicit one carries into the exponent field by itself.
-  const auto units =
-      static_cast<std::uint32_t>(std::ldexp(std::fabs(x), fraction_bits - exponent));
+  const auto units = static_cast<std::uint32_t>(std::ldexp(std::fabs(x), fraction_bits - exponent));
   const auto bias = static_cast<std::uint32_t>(exponent - format.least) << fraction_bits;
   return static_cast<std::uint16_t>(sign | (bias + units));
 }
@@ -51,8 +55,8 @@ double decode16(const Format& format, std::uint16_t bits) {
                          : sign * std::numeric_limits<double>::infinity();
   }
   if (exponent == 0) return sign * std::ldexp(fraction, format.least - fraction_bits);
-  return sign * std::ldexp((1 << fraction_bits) + fraction,
-                           exponent - 1 + format.least - fraction_bits);
+  return sign *
+         std::ldexp((1 << fraction_bits) + fraction, exponent - 1 + format.least - fraction_bits);
 }
 
 template <class T>
@@ -109,17 +113,23 @@ double ulp(DataType type, double x) {
 
 void store(DataType type, void* array, std::size_t i, double x) {
   switch (type) {
-    case DataType::float32: return store_as(array, i, static_cast<float>(x));
-    case DataType::float64: return store_as(array, i, x);
-    default: return store_as(array, i, encode16(format_of(type), x));
+    case DataType::float32:
+      return store_as(array, i, static_cast<float>(x));
+    case DataType::float64:
+      return store_as(array, i, x);
+    default:
+      return store_as(array, i, encode16(format_of(type), x));
   }
 }
 
 double load(DataType type, const void* array, std::size_t i) {
   switch (type) {
-    case DataType::float32: return load_as<float>(array, i);
-    case DataType::float64: return load_as<double>(array, i);
-    default: return decode16(format_of(type), load_as<std::uint16_t>(array, i));
+    case DataType::float32:
+      return load_as<float>(array, i);
+    case DataType::float64:
+      return load_as<double>(array, i);
+    default:
+      return decode16(format_of(type), load_as<std::uint16_t>(array, i));
   }
 }
 

@@ -21,9 +21,9 @@ namespace sparccl::test {
 /// float64 for float64 tensors, float32 for the others.
 [[nodiscard]] DataType accumulator_of(DataType type);
 
-/// A finite accumulated value as it travels: held at the largest finite value of the wire type, then
-/// rounded. float64 narrows by way of float32, as the conversions of processors without a direct
-/// one do; what that loses stays in the residual.
+/// A finite accumulated value as it travels: held at the largest finite value of the wire type,
+/// then rounded. float64 narrows by way of float32, as the conversions of processors without a
+/// direct one do; what that loses stays in the residual.
 [[nodiscard]] double to_wire(DataType wire, double a);
 
 /// Distance to the next larger magnitude of `type` at |x|.

@@ -44,8 +44,8 @@ class Oracle {
   };
 
   /// gradients: [ranks][count], values of the tensor's type. observed: the residuals that an
-  /// implementation had after this step; where it took another entry than the oracle, and the scores
-  /// of both are so near to each other that an ulp of tanh decides, the oracle follows it.
+  /// implementation had after this step; where it took another entry than the oracle, and the
+  /// scores of both are so near to each other that an ulp of tanh decides, the oracle follows it.
   Outcome step(std::span<const Vector> gradients, double loss_scale = 1.0,
                std::span<const Vector> observed = {});
 

@@ -53,8 +53,7 @@ void run_ranks(int ranks, const std::function<void(int)>& f, const std::function
 void on_each(std::vector<Communicator>& ranks, const std::function<void(Communicator&)>& f,
              std::chrono::seconds limit) {
   run_ranks(
-      static_cast<int>(ranks.size()),
-      [&](int rank) { f(ranks[static_cast<std::size_t>(rank)]); },
+      static_cast<int>(ranks.size()), [&](int rank) { f(ranks[static_cast<std::size_t>(rank)]); },
       [&] {
         for (Communicator& rank : ranks) rank.abort();
       },

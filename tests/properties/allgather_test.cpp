@@ -40,7 +40,8 @@ TEST(Allgather, MovesEveryType) {
     };
     std::vector<Communicator> communicators = Communicator::local(ranks);
     std::vector<SparseAllgather> gathers;
-    for (const Communicator& c : communicators) gathers.emplace_back(c, "rows", count, type, capacity);
+    for (const Communicator& c : communicators)
+      gathers.emplace_back(c, "rows", count, type, capacity);
     for (int t = 0; t < 3; ++t) {
       draw();
       on_each(communicators, [&](Communicator& communicator) {
@@ -86,8 +87,10 @@ TEST(Allgather, RejectsBadLists) {
   expect_rejected({~std::uint64_t{0}}, values.data(), {"100"});
   expect_rejected({5}, nullptr, {"null"});
   for (const int rank : {-1, 1, 1'000}) {
-    expect_error([&] { static_cast<void>(gather.positions(rank)); }, Result::invalid_argument, {"rank"});
-    expect_error([&] { static_cast<void>(gather.values(rank)); }, Result::invalid_argument, {"rank"});
+    expect_error([&] { static_cast<void>(gather.positions(rank)); }, Result::invalid_argument,
+                 {"rank"});
+    expect_error([&] { static_cast<void>(gather.values(rank)); }, Result::invalid_argument,
+                 {"rank"});
   }
   gather({}, nullptr);
   EXPECT_TRUE(gather.positions(0).empty());

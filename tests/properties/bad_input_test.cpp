@@ -1,5 +1,5 @@
-// Arguments that are wrong on the face of it: an error before anything has happened, which says what
-// was expected and what was found.
+// Arguments that are wrong on the face of it: an error before anything has happened, which says
+// what was expected and what was found.
 #include <cmath>
 
 #include <gtest/gtest.h>
@@ -32,9 +32,9 @@ TEST(BadInput, Options) {
   expect_rejected(100, f32, {.k = 0}, {"k", "at least 1", "0"});
   expect_rejected(100, f32, {.k = 101}, {"k", "100", "101"});
   expect_rejected(100, f32, {.k = ~std::uint64_t{0}}, {"k", "18446744073709551615"});
-  for (const double density : {0.0, -0.1, 1.0000001, 2.0, std::nan(""), -std::nan(""),
-                               std::numeric_limits<double>::infinity(),
-                               -std::numeric_limits<double>::infinity()}) {
+  for (const double density :
+       {0.0, -0.1, 1.0000001, 2.0, std::nan(""), -std::nan(""),
+        std::numeric_limits<double>::infinity(), -std::numeric_limits<double>::infinity()}) {
     expect_rejected(100, f32, {.density = density}, {"density", "(0, 1]"});
   }
   for (const double mu : {-1.0, -1e-300, std::nan(""), std::numeric_limits<double>::infinity()}) {
@@ -44,12 +44,12 @@ TEST(BadInput, Options) {
   expect_rejected(100, DataType::bfloat16, {.wire = DataType::float64}, {"wire", "bfloat16"});
   expect_rejected(100, f32, {.wire = DataType::int32}, {"wire", "int32"});
   expect_rejected(100, f32, {.wire = static_cast<DataType>(99)}, {"wire"});
-  for (const Reduction reduction : {Reduction::prod, Reduction::max, Reduction::min,
-                                    static_cast<Reduction>(9)}) {
+  for (const Reduction reduction :
+       {Reduction::prod, Reduction::max, Reduction::min, static_cast<Reduction>(9)}) {
     expect_rejected(100, f32, {.reduction = reduction}, {"reduction", "sum or avg"});
   }
-  for (const DataType type : {DataType::int8, DataType::uint64, static_cast<DataType>(-1),
-                              static_cast<DataType>(10)}) {
+  for (const DataType type :
+       {DataType::int8, DataType::uint64, static_cast<DataType>(-1), static_cast<DataType>(10)}) {
     expect_rejected(100, type, {}, {"type"});
   }
   expect_rejected(100, f32, {.distortion = static_cast<Distortion>(2)}, {"distortion"});
@@ -98,8 +98,8 @@ TEST_F(BadCall, NullPointers) {
   expect_rejected([&] { tensor()(none, none); }, {"null"});
   std::vector<std::uint64_t> positions(10);
   std::vector<float> values(10);
-  expect_rejected([&] { static_cast<void>(tensor().sparse(none, positions.data(), values.data())); },
-                  {"null"});
+  expect_rejected(
+      [&] { static_cast<void>(tensor().sparse(none, positions.data(), values.data())); }, {"null"});
   expect_rejected(
       [&] { static_cast<void>(tensor().sparse(gradient_.data(), nullptr, values.data())); },
       {"null"});
@@ -134,9 +134,12 @@ TEST_F(BadCall, OverlappingSparseBuffers) {
       },
       {"gradient"});
   expect_rejected(
-      [&] { static_cast<void>(tensor().sparse(gradient_.data(), positions.data(), as_values)); }, {});
+      [&] { static_cast<void>(tensor().sparse(gradient_.data(), positions.data(), as_values)); },
+      {});
   expect_rejected(
-      [&] { static_cast<void>(tensor().sparse(gradient_.data(), positions.data(), as_values + 3)); },
+      [&] {
+        static_cast<void>(tensor().sparse(gradient_.data(), positions.data(), as_values + 3));
+      },
       {});
 }
 

@@ -11,8 +11,8 @@ void add(Vector& a, const Vector& b) {
   for (std::size_t i = 0; i < a.size(); ++i) a[i] += b[i];
 }
 
-/// Small integers are exact in every type, so the books must balance to the last bit at any number of
-/// ranks: what all ranks were given = what was handed out + what all ranks still hold.
+/// Small integers are exact in every type, so the books must balance to the last bit at any number
+/// of ranks: what all ranks were given = what was handed out + what all ranks still hold.
 TEST(Conservation, BalancesExactlyOverManySteps) {
   std::mt19937_64 random(101);
   for (int round = 0; round < 40; ++round) {
@@ -36,8 +36,8 @@ TEST(Conservation, BalancesExactlyOverManySteps) {
   }
 }
 
-/// On one rank the result is what was sent: a = sent + residual holds exactly for every wire, because
-/// the rest of a rounding is a float. Loss scales are powers of two and others.
+/// On one rank the result is what was sent: a = sent + residual holds exactly for every wire,
+/// because the rest of a rounding is a float. Loss scales are powers of two and others.
 TEST(Conservation, KeepsTheRestOfARounding) {
   std::mt19937_64 random(102);
   for (int round = 0; round < 40; ++round) {

@@ -45,7 +45,12 @@ TEST(DensityOne, IsWhatTheOptionSays) {
 TEST(DensityOne, EqualsTheDenseAllreduceOfRealNumbers) {
   for (const DataType type : floating_types) {
     for (const Reduction reduction : {Reduction::sum, Reduction::avg}) {
-      const Shape shape{.ranks = 5, .count = 5'000, .k = 5'000, .type = type, .wire = type, .mu = 2,
+      const Shape shape{.ranks = 5,
+                        .count = 5'000,
+                        .k = 5'000,
+                        .type = type,
+                        .wire = type,
+                        .mu = 2,
                         .reduction = reduction};
       SCOPED_TRACE(describe(shape));
       World world(shape);

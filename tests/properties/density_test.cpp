@@ -12,11 +12,11 @@ TEST(Density, GivesTheRoundedNumberOfEntries) {
     return SparseAllreduce(one[0], "t", count, DataType::float32, {.density = density}).k();
   };
   EXPECT_EQ(k(1'000, 0.001), 1u);
-  EXPECT_EQ(k(1, 0.001), 1u);       // at least one
+  EXPECT_EQ(k(1, 0.001), 1u);  // at least one
   EXPECT_EQ(k(100, 1e-300), 1u);
   EXPECT_EQ(k(1'400, 0.001), 1u);
   EXPECT_EQ(k(1'600, 0.001), 2u);
-  EXPECT_EQ(k(2'500, 0.001), 3u);   // round half away from zero, as std::round
+  EXPECT_EQ(k(2'500, 0.001), 3u);  // round half away from zero, as std::round
   EXPECT_EQ(k(1'000'000, 0.01), 10'000u);
   EXPECT_EQ(k(777, 1.0), 777u);
   EXPECT_EQ(k(777, 0.9999), 777u);
@@ -56,8 +56,8 @@ TEST(Density, MayChangeBetweenSteps) {
 
 TEST(Density, WarmsUpAsDeepGradientCompressionDoes) {
   const DgcWarmup schedule(0.001, 2);
-  const double expected[] = {0.25, 0.25, 0.0625, 0.0625, 0.015625, 0.015625, 0.00390625, 0.00390625,
-                             0.001, 0.001};
+  const double expected[] = {0.25,     0.25,       0.0625,     0.0625, 0.015625,
+                             0.015625, 0.00390625, 0.00390625, 0.001,  0.001};
   const Shape shape{.ranks = 2, .count = 50'000, .k = 1, .mu = 2};
   World world(shape);
   Oracle oracle(shape);

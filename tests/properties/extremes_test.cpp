@@ -8,16 +8,24 @@
 namespace sparccl::test {
 namespace {
 
-/// A mu that is no float: 0/0 or Inf/Inf must not become a score. Entries that cancelled exactly have
-/// r = 0 (d = 0 for any mu > 0), others d = 1 for a tiny mu and d = 0 for a huge one.
+/// A mu that is no float: 0/0 or Inf/Inf must not become a score. Entries that cancelled exactly
+/// have r = 0 (d = 0 for any mu > 0), others d = 1 for a tiny mu and d = 0 for a huge one.
 TEST(Extremes, MuBeyondTheFloats) {
-  for (const auto& [mu, k] : {std::pair{1e-300, 10}, {1e-300, 30}, {1e-300, 39}, {1e-46, 20},
-                              {1e-40, 30}, {1e30, 30}, {1e39, 10}, {1e300, 30}, {1e300, 39}}) {
+  for (const auto& [mu, k] : {std::pair{1e-300, 10},
+                              {1e-300, 30},
+                              {1e-300, 39},
+                              {1e-46, 20},
+                              {1e-40, 30},
+                              {1e30, 30},
+                              {1e39, 10},
+                              {1e300, 30},
+                              {1e300, 39}}) {
     const Shape shape{.ranks = 2, .count = 40, .k = std::size_t(k), .mu = mu};
     SCOPED_TRACE(describe(shape));
     World world(shape);
     for (int t = 0; t < 4; ++t) {
-      // The first half cancels, a quarter is zero (and then has an own value of 0), the rest adds up.
+      // The first half cancels, a quarter is zero (and then has an own value of 0), the rest adds
+      // up.
       std::vector<Vector> g(2, Vector(40, 0.0));
       for (std::size_t i = 0; i < 30; ++i) {
         g[0][i] = 1.0 + static_cast<double>(i % 7);

@@ -1,5 +1,5 @@
-// Peers and networks that fail in the middle of a call: an error that names rank and tensor, and the
-// residual and history of before.
+// Peers and networks that fail in the middle of a call: an error that names rank and tensor, and
+// the residual and history of before.
 #include <cstring>
 
 #include <gtest/gtest.h>
@@ -109,8 +109,9 @@ TEST_F(HostilePeer, SendsANaN) {
 }
 
 TEST_F(HostilePeer, SendsNothingOfTheKind) {
-  expect_refused([](std::byte* slots, std::size_t bytes) { std::memset(slots + 2 * bytes, 0xee, bytes); },
-                 Result::bad_packet, {"rank 2", "expected", "found"});
+  expect_refused(
+      [](std::byte* slots, std::size_t bytes) { std::memset(slots + 2 * bytes, 0xee, bytes); },
+      Result::bad_packet, {"rank 2", "expected", "found"});
 }
 
 TEST_F(HostilePeer, SendsThePacketOfAnotherStep) {
@@ -122,8 +123,9 @@ TEST_F(HostilePeer, SendsThePacketOfAnotherStep) {
 }
 
 TEST_F(HostilePeer, BreaksTheConnection) {
-  expect_refused([](std::byte*, std::size_t) { throw Error(Result::remote_error, "connection lost"); },
-                 Result::remote_error, {"connection lost"});
+  expect_refused(
+      [](std::byte*, std::size_t) { throw Error(Result::remote_error, "connection lost"); },
+      Result::remote_error, {"connection lost"});
 }
 
 TEST_F(HostilePeer, AnswersGarbageToTheCall) {

@@ -49,14 +49,16 @@ TEST(LargeCount, LayoutsAreMadeIn64Bits) {
   // Packets of all ranks together that do not fit 64 bits.
   const Plan most = make_plan("t", wire::max_count, DataType::float64, {.density = 1.0},
                               {0, std::numeric_limits<int>::max()});
-  expect_error([&] { static_cast<void>(wire::layout(most)); }, Result::invalid_argument, {"64 bits"});
+  expect_error([&] { static_cast<void>(wire::layout(most)); }, Result::invalid_argument,
+               {"64 bits"});
 }
 
 /// Packets and block tables need memory, the tensor does not: positions on both sides of 2^32 are
 /// checked and merged into a sparse result.
 TEST(LargeCount, PacketsAreCheckedAndMerged) {
-  const Positions lists[] = {{0, 70'000, (std::uint64_t{1} << 32) - 1, std::uint64_t{1} << 32, large - 1},
-                             {1, 70'000, std::uint64_t{1} << 32, (std::uint64_t{1} << 32) + 65'536, large - 1}};
+  const Positions lists[] = {
+      {0, 70'000, (std::uint64_t{1} << 32) - 1, std::uint64_t{1} << 32, large - 1},
+      {1, 70'000, std::uint64_t{1} << 32, (std::uint64_t{1} << 32) + 65'536, large - 1}};
   const Plan plan = make_plan("t", large, DataType::float32, {.k = 5, .mu = 2}, {1, 2});
   const std::unique_ptr<Backend> backend = make_host_backend();
   const wire::Layout layout = wire::layout(plan);
@@ -89,8 +91,9 @@ TEST(LargeCount, PacketsAreCheckedAndMerged) {
                      {.positions = positions.data(), .values = values.data()});
   positions.resize(entries);
   values.resize(entries);
-  EXPECT_EQ(positions, (Positions{0, 1, 70'000, (std::uint64_t{1} << 32) - 1,
-                                  std::uint64_t{1} << 32, (std::uint64_t{1} << 32) + 65'536, large - 1}));
+  EXPECT_EQ(positions,
+            (Positions{0, 1, 70'000, (std::uint64_t{1} << 32) - 1, std::uint64_t{1} << 32,
+                       (std::uint64_t{1} << 32) + 65'536, large - 1}));
   EXPECT_EQ(values, (std::vector<float>{0, 10, 12, 2, 15, 13, 18}));
   EXPECT_EQ(memory.sent_per_block[65'536], 1u);
   EXPECT_EQ(memory.sent_per_block[65'537], 1u);

@@ -1,5 +1,5 @@
-// A gradient that is not finite, on any rank: the result is not finite on every rank, and the step is
-// as if it had not happened.
+// A gradient that is not finite, on any rank: the result is not finite on every rank, and the step
+// is as if it had not happened.
 #include <cmath>
 
 #include <gtest/gtest.h>
@@ -35,8 +35,8 @@ Bytes history_part(const Shape& shape, const Bytes& state) {
   return {state.begin() + static_cast<std::ptrdiff_t>(residual), state.end()};
 }
 
-/// A good step, the bad one, and a good one again that must equal a run without the bad one to within
-/// what the rounding of taking it back can move.
+/// A good step, the bad one, and a good one again that must equal a run without the bad one to
+/// within what the rounding of taking it back can move.
 void expect_skipped(const Shape& shape, const std::vector<Vector>& bad, std::mt19937_64& random,
                     double loss_scale = 1.0) {
   SCOPED_TRACE(describe(shape));
@@ -170,8 +170,8 @@ TEST(NonFinite, SparseResultIsOneNaN) {
   });
 }
 
-/// A sum that overflows although every rank's values are finite is Inf, as in a dense allreduce, and
-/// the step counts: everything that was sent has left the residuals.
+/// A sum that overflows although every rank's values are finite is Inf, as in a dense allreduce,
+/// and the step counts: everything that was sent has left the residuals.
 TEST(NonFinite, OverflowOfTheReductionIsInfinite) {
   const Shape shape{.ranks = 2, .count = 10, .k = 10, .mu = 2};
   World world(shape);

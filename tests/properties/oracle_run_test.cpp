@@ -1,5 +1,5 @@
-// Whole runs over random shapes equal the oracle's, every rank has the same bits, and so has a second
-// run of the same inputs.
+// Whole runs over random shapes equal the oracle's, every rank has the same bits, and so has a
+// second run of the same inputs.
 #include <gtest/gtest.h>
 
 #include "world.hpp"

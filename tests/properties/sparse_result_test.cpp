@@ -25,8 +25,7 @@ TEST(SparseResult, EqualsTheDenseOne) {
         const Bytes gradient = to_bytes(shape.type, gradients[r]);
         std::vector<std::uint64_t> positions(capacity, ~std::uint64_t{0});
         Bytes values(capacity * size_of(shape.type));
-        const std::size_t entries =
-            tensor.sparse(gradient.data(), positions.data(), values.data());
+        const std::size_t entries = tensor.sparse(gradient.data(), positions.data(), values.data());
         ASSERT_LE(entries, capacity);
         for (std::size_t i = entries; i < capacity; ++i) ASSERT_EQ(positions[i], ~std::uint64_t{0});
         positions.resize(entries);

@@ -1,5 +1,5 @@
-// State files that are damaged, foreign or forged: Result::bad_state, what was expected and what was
-// found, and a state that is as before.
+// State files that are damaged, foreign or forged: Result::bad_state, what was expected and what
+// was found, and a state that is as before.
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -34,9 +34,7 @@ class StateFile : public testing::Test {
     std::ifstream file(path_, std::ios::binary);
     return {std::istreambuf_iterator<char>(file), {}};
   }
-  void write(const std::string& bytes) const {
-    std::ofstream(path_, std::ios::binary) << bytes;
-  }
+  void write(const std::string& bytes) const { std::ofstream(path_, std::ios::binary) << bytes; }
 
   /// A forger knows the format: the checksum is right.
   [[nodiscard]] static std::string with_checksum(std::string bytes) {
@@ -77,10 +75,11 @@ TEST_F(StateFile, IsTakenWhenItIsWhole) {
 TEST_F(StateFile, TruncatedAnywhere) {
   const std::size_t size = good_.size();
   for (const std::size_t length :
-       {std::size_t{0}, std::size_t{1}, std::size_t{7}, std::size_t{8}, std::size_t{55},
+       {std::size_t{0},  std::size_t{1},  std::size_t{7},  std::size_t{8},  std::size_t{55},
         std::size_t{56}, std::size_t{57}, std::size_t{63}, std::size_t{64}, std::size_t{65},
-        std::size_t{66}, std::size_t{73}, std::size_t{74}, std::size_t{80}, size / 4, size / 2,
-        size - 2000, size - 1300, size - 1200, size - 9, size - 8, size - 7, size - 1}) {
+        std::size_t{66}, std::size_t{73}, std::size_t{74}, std::size_t{80}, size / 4,
+        size / 2,        size - 2000,     size - 1300,     size - 1200,     size - 9,
+        size - 8,        size - 7,        size - 1}) {
     expect_refused(good_.substr(0, length), "cut to " + std::to_string(length));
   }
   expect_refused(good_ + "x", "one byte too long");
@@ -148,8 +147,8 @@ TEST_F(StateFile, Forged) {
     std::memcpy(bytes.data() + at, &value, sizeof(value));
     return with_checksum(bytes);
   };
-  for (const float bad : {std::numeric_limits<float>::quiet_NaN(),
-                          -std::numeric_limits<float>::infinity()}) {
+  for (const float bad :
+       {std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::infinity()}) {
     expect_refused(forge(residual, bad), "a residual that is not finite", {"residual"});
     expect_refused(forge(table - sizeof(float), bad), "the last one", {"residual"});
   }
@@ -161,9 +160,9 @@ TEST_F(StateFile, Forged) {
   expect_refused(forge(offsets + 2, first), "a position twice", {"history"});
   expect_refused(forge(offsets + 2 * 299, std::uint16_t{5'000}), "outside the last block",
                  {"history"});
-  for (const std::uint64_t entries : {std::uint64_t{0}, std::uint64_t{299}, std::uint64_t{301},
-                                      std::uint64_t{70'001}, ~std::uint64_t{0},
-                                      std::uint64_t{1} << 62}) {
+  for (const std::uint64_t entries :
+       {std::uint64_t{0}, std::uint64_t{299}, std::uint64_t{301}, std::uint64_t{70'001},
+        ~std::uint64_t{0}, std::uint64_t{1} << 62}) {
     expect_refused(forge(32, entries), "entries " + std::to_string(entries));
   }
   for (const std::uint32_t bytes : {0u, 9u, 11u, 0x7fffffffu, ~0u}) {

@@ -38,7 +38,9 @@ class World {
   /// f(tensor) on a thread per rank.
   void each(const std::function<void(SparseAllreduce&, int rank)>& f);
 
-  [[nodiscard]] SparseAllreduce& tensor(int rank) { return *tensors_[static_cast<std::size_t>(rank)]; }
+  [[nodiscard]] SparseAllreduce& tensor(int rank) {
+    return *tensors_[static_cast<std::size_t>(rank)];
+  }
   [[nodiscard]] std::vector<Communicator>& communicators() { return communicators_; }
   [[nodiscard]] std::vector<Vector> residuals() const;
   [[nodiscard]] std::vector<Bytes> states() const;
