@@ -1,6 +1,6 @@
-// Times each stage of a step on one thread against what memory allows: a plain e[i] += g[i] over the
-// same data for accumulate + select + pack, a plain zero-fill for merge. Everything in one run, the
-// two sides of each ratio in turn, medians of the ratios.
+// Times each stage of a step on one thread against what memory allows: a plain e[i] += g[i] over
+// the same data for accumulate + select + pack, a plain zero-fill for merge. Everything in one run,
+// the two sides of each ratio in turn, medians of the ratios.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -119,8 +119,8 @@ class Tensor {
     return backend_.counts(plan_, scratch_.get());
   }
   [[nodiscard]] double extra_bytes_per_entry() const {
-    const double bytes = static_cast<double>(
-        history_.bytes + backend_.workspace_bytes(plan_) + packets_.size() * packet_bytes_);
+    const double bytes = static_cast<double>(history_.bytes + backend_.workspace_bytes(plan_) +
+                                             packets_.size() * packet_bytes_);
     return bytes / static_cast<double>(plan_.count);
   }
 
@@ -189,9 +189,9 @@ class Gradients {
 
 Row measure(Backend& backend, const Settings& settings, const std::string& data, double density) {
   const bool feedback = data == "feedback";
-  const sparccl::Plan plan = sparccl::make_plan("bench", settings.count, sparccl::DataType::float32,
-                                                {.density = density, .mu = settings.mu},
-                                                {0, settings.world_size});
+  const sparccl::Plan plan =
+      sparccl::make_plan("bench", settings.count, sparccl::DataType::float32,
+                         {.density = density, .mu = settings.mu}, {0, settings.world_size});
   Row row{.data = data, .density = density, .k = plan.k};
   Tensor tensor(backend, plan);
   std::vector<float> plain(settings.count), result(settings.count);
@@ -216,8 +216,8 @@ Row measure(Backend& backend, const Settings& settings, const std::string& data,
     std::memcpy(plain.data(), tensor.residual(), plain.size() * sizeof(float));
     const double one = plain_pass(plain, g);
     const Tensor::Times two = tensor.step(g);
-    row.candidates_per_k = static_cast<double>(tensor.counts().candidates) /
-                           static_cast<double>(plan.k);
+    row.candidates_per_k =
+        static_cast<double>(tensor.counts().candidates) / static_cast<double>(plan.k);
     row.fallbacks += tensor.counts().fallbacks;
     plain_ms.push_back(one);
     accumulate_ms.push_back(two.accumulate);
@@ -256,9 +256,8 @@ Baselines measure_baselines(const Settings& settings) {
   const auto k = static_cast<std::ptrdiff_t>(static_cast<double>(settings.count) * 0.001);
   std::vector<float> copy = magnitudes;
   Baselines b;
-  b.nth_element_ms = milliseconds([&] {
-    std::nth_element(copy.begin(), copy.begin() + k, copy.end(), std::greater<>());
-  });
+  b.nth_element_ms = milliseconds(
+      [&] { std::nth_element(copy.begin(), copy.begin() + k, copy.end(), std::greater<>()); });
   copy = magnitudes;
   b.sort_ms = milliseconds([&] { std::sort(copy.begin(), copy.end(), std::greater<>()); });
   return b;
@@ -288,16 +287,23 @@ int main(int argc, char** argv) {
   Settings settings;
   CLI::App app("Times the stages of a sparse allreduce on one thread of this host.");
   app.add_option("-n,--count", settings.count, "entries of the tensor (float32)")
-      ->capture_default_str()->check(CLI::Range(std::size_t{1024}, std::size_t{1} << 34));
+      ->capture_default_str()
+      ->check(CLI::Range(std::size_t{1024}, std::size_t{1} << 34));
   app.add_option("-d,--density", settings.densities, "shares of the entries sent")
-      ->capture_default_str()->check(CLI::Range(1e-9, 1.0));
-  app.add_option("--data", settings.data, "gaussian: fresh numbers; feedback: after steps of error feedback")
-      ->capture_default_str()->check(CLI::IsMember({"gaussian", "feedback"}));
+      ->capture_default_str()
+      ->check(CLI::Range(1e-9, 1.0));
+  app.add_option("--data", settings.data,
+                 "gaussian: fresh numbers; feedback: after steps of error feedback")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"gaussian", "feedback"}));
   app.add_option("-p,--ranks", settings.world_size, "packets to merge")
-      ->capture_default_str()->check(CLI::Range(1, 1024));
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1024));
   app.add_option("-r,--repeats", settings.repeats, "medians are over so many")
-      ->capture_default_str()->check(CLI::Range(1, 1000));
-  app.add_option("--feedback-steps", settings.feedback_steps)->capture_default_str()
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1000));
+  app.add_option("--feedback-steps", settings.feedback_steps)
+      ->capture_default_str()
       ->check(CLI::Range(1, 100000));
   app.add_option("--mu", settings.mu)->capture_default_str()->check(CLI::NonNegativeNumber);
   app.add_flag("!--no-baselines", settings.baselines, "leave out nth_element and sort");
@@ -315,17 +321,21 @@ int main(int argc, char** argv) {
     for (const std::string& data : settings.data) {
       for (const double density : settings.densities) {
         const Row r = measure(*backend, settings, data, density);
-        std::printf("%-9s %7.3f%% | %8.2f %10.2f %7.2f %6.2f %7.3f %7.3f %5llu | %9.2f %6.2f %7.2f %7.3f | %7.3f\n",
-                    r.data.c_str(), 100 * r.density, r.plain_ms, r.accumulate_ms, r.select_ms,
-                    r.pack_ms, r.ratio, r.candidates_per_k,
-                    static_cast<unsigned long long>(r.fallbacks), r.zero_fill_ms, r.check_ms,
-                    r.merge_ms, r.merge_ratio, r.extra_bytes);
+        std::printf(
+            "%-9s %7.3f%% | %8.2f %10.2f %7.2f %6.2f %7.3f %7.3f %5llu | %9.2f %6.2f %7.2f %7.3f | "
+            "%7.3f\n",
+            r.data.c_str(), 100 * r.density, r.plain_ms, r.accumulate_ms, r.select_ms, r.pack_ms,
+            r.ratio, r.candidates_per_k, static_cast<unsigned long long>(r.fallbacks),
+            r.zero_fill_ms, r.check_ms, r.merge_ms, r.merge_ratio, r.extra_bytes);
         std::fflush(stdout);
         rows.push_back(to_json(r));
       }
     }
-    nlohmann::json report = {{"count", settings.count}, {"ranks", settings.world_size},
-                             {"mu", settings.mu}, {"repeats", settings.repeats}, {"rows", rows}};
+    nlohmann::json report = {{"count", settings.count},
+                             {"ranks", settings.world_size},
+                             {"mu", settings.mu},
+                             {"repeats", settings.repeats},
+                             {"rows", rows}};
     if (settings.baselines) {
       const Baselines b = measure_baselines(settings);
       std::printf("\nthe k-th of all |a| at 0.1 %%: std::nth_element %.0f ms, std::sort %.0f ms\n",
@@ -333,8 +343,9 @@ int main(int argc, char** argv) {
       report["nth_element_ms"] = b.nth_element_ms;
       report["sort_ms"] = b.sort_ms;
     }
-    std::printf("\nratio: (accumulate + select + pack) / (e += g), and (check + merge) / zero-fill.\n"
-                "extra B: bytes an entry of history, scratch and packets, besides the residual.\n");
+    std::printf(
+        "\nratio: (accumulate + select + pack) / (e += g), and (check + merge) / zero-fill.\n"
+        "extra B: bytes an entry of history, scratch and packets, besides the residual.\n");
     if (!settings.json.empty()) {
       std::ofstream file(settings.json);
       file << report.dump(2) << '\n';

@@ -48,7 +48,8 @@ SPARCCL_HOST_DEVICE constexpr float to_float(float16 x) {
   const std::uint32_t exponent = (x.bits >> 10) & 0x1fu;
   const std::uint32_t mantissa = x.bits & 0x3ffu;
   if (exponent == 0x1f) return std::bit_cast<float>(sign | 0x7f800000u | (mantissa << 13));
-  if (exponent != 0) return std::bit_cast<float>(sign | ((exponent + 112) << 23) | (mantissa << 13));
+  if (exponent != 0)
+    return std::bit_cast<float>(sign | ((exponent + 112) << 23) | (mantissa << 13));
   const float magnitude = static_cast<float>(mantissa) * 0x1p-24f;  // exact: subnormal or zero
   return sign != 0 ? -magnitude : magnitude;
 }
@@ -73,9 +74,11 @@ SPARCCL_HOST_DEVICE constexpr float16 to_float16(float x) {
   const std::uint32_t magnitude = bits & 0x7fffffffu;
   if (magnitude > 0x7f800000u) return {static_cast<std::uint16_t>(sign | 0x7e00u)};
   if (magnitude >= 0x477ff000u) return {static_cast<std::uint16_t>(sign | 0x7c00u)};
-  if (magnitude < 0x38800000u) {  // below 2^-14: adding 0.5 leaves the units of 2^-24 in the low bits
+  if (magnitude <
+      0x38800000u) {  // below 2^-14: adding 0.5 leaves the units of 2^-24 in the low bits
     const float shifted = std::bit_cast<float>(magnitude) + 0.5f;
-    return {static_cast<std::uint16_t>(sign | (std::bit_cast<std::uint32_t>(shifted) - 0x3f000000u))};
+    return {
+        static_cast<std::uint16_t>(sign | (std::bit_cast<std::uint32_t>(shifted) - 0x3f000000u))};
   }
   const std::uint32_t rounded = magnitude + 0xfffu + ((magnitude >> 13) & 1u);
   return {static_cast<std::uint16_t>(sign | ((rounded - 0x38000000u) >> 13))};
@@ -89,7 +92,9 @@ template <>
 struct Convert<float> {
   static constexpr double max = std::numeric_limits<float>::max();
   template <class A>
-  SPARCCL_HOST_DEVICE static constexpr float from(A x) { return static_cast<float>(x); }
+  SPARCCL_HOST_DEVICE static constexpr float from(A x) {
+    return static_cast<float>(x);
+  }
   SPARCCL_HOST_DEVICE static constexpr float up(float x) { return x; }
 };
 template <>
@@ -102,7 +107,9 @@ template <>
 struct Convert<float16> {
   static constexpr double max = 65504.0;
   template <class A>
-  SPARCCL_HOST_DEVICE static constexpr float16 from(A x) { return to_float16(static_cast<float>(x)); }
+  SPARCCL_HOST_DEVICE static constexpr float16 from(A x) {
+    return to_float16(static_cast<float>(x));
+  }
   SPARCCL_HOST_DEVICE static constexpr float up(float16 x) { return to_float(x); }
 };
 template <>
@@ -119,8 +126,10 @@ struct Convert<bfloat16> {
 template <class A>
 SPARCCL_HOST_DEVICE inline A accumulate(A residual, A scale, A gradient) {
 #if defined(__CUDA_ARCH__)
-  if constexpr (sizeof(A) == 4) return __fadd_rn(residual, __fmul_rn(scale, gradient));
-  else return __dadd_rn(residual, __dmul_rn(scale, gradient));
+  if constexpr (sizeof(A) == 4)
+    return __fadd_rn(residual, __fmul_rn(scale, gradient));
+  else
+    return __dadd_rn(residual, __dmul_rn(scale, gradient));
 #else
   return residual + scale * gradient;  // hosts are compiled with -ffp-contract=off
 #endif
@@ -130,9 +139,10 @@ SPARCCL_HOST_DEVICE inline A accumulate(A residual, A scale, A gradient) {
 /// that what is left over for the residual is finite too.
 template <class Wire, class A>
 SPARCCL_HOST_DEVICE constexpr Wire to_wire(A a) {
-  constexpr A limit = static_cast<A>(Convert<Wire>::max < static_cast<double>(std::numeric_limits<A>::max())
-                                         ? Convert<Wire>::max
-                                         : static_cast<double>(std::numeric_limits<A>::max()));
+  constexpr A limit =
+      static_cast<A>(Convert<Wire>::max < static_cast<double>(std::numeric_limits<A>::max())
+                         ? Convert<Wire>::max
+                         : static_cast<double>(std::numeric_limits<A>::max()));
   return Convert<Wire>::from(a > limit ? limit : a < -limit ? -limit : a);
 }
 

@@ -45,15 +45,15 @@ struct Plan {
 
 /// What a rank remembers between steps. Backend memory.
 struct Memory {
-  void* residual = nullptr;                // [count] accumulator: what was never sent
-  std::uint32_t* sent_per_block = nullptr; // [blocks]: the positions sent last step, and there
-  std::uint16_t* sent_offsets = nullptr;   // [k]
-  void* sent_ratios = nullptr;             // [k] accumulator: |r|, or under Distortion::current
-};                                         //   the sum of what the other ranks sent
+  void* residual = nullptr;                 // [count] accumulator: what was never sent
+  std::uint32_t* sent_per_block = nullptr;  // [blocks]: the positions sent last step, and there
+  std::uint16_t* sent_offsets = nullptr;    // [k]
+  void* sent_ratios = nullptr;              // [k] accumulator: |r|, or under Distortion::current
+};                                          //   the sum of what the other ranks sent
 
 /// One rank's packet, taken apart by plugin/wire. Backend memory.
 struct Packet {
-  const void* identity = nullptr;      // the bytes that are the same in every rank's packet
+  const void* identity = nullptr;  // the bytes that are the same in every rank's packet
   std::size_t identity_bytes = 0;
   std::uint32_t* flags = nullptr;      // packet_non_finite or 0
   std::uint64_t* entries = nullptr;    // entries in this packet: k, or 0 if non-finite
@@ -74,10 +74,10 @@ struct Step {
 
 /// Where a call's result goes: dense, or (positions, values).
 struct Output {
-  void* dense = nullptr;                // [count] type
-  std::uint64_t* positions = nullptr;   // [sparse_capacity]
-  void* values = nullptr;               // [sparse_capacity] type
-  Reduction reduction = Reduction::sum; // sum or avg
+  void* dense = nullptr;                 // [count] type
+  std::uint64_t* positions = nullptr;    // [sparse_capacity]
+  void* values = nullptr;                // [sparse_capacity] type
+  Reduction reduction = Reduction::sum;  // sum or avg
 };
 
 /// What check() found, and which rank is to blame.
@@ -107,8 +107,9 @@ class Backend {
   /// Scratch that the stages need besides Memory and packets.
   [[nodiscard]] virtual std::size_t workspace_bytes(const Plan& plan) const = 0;
 
-  /// residual += scale * gradient; candidates for the k largest scores |a| d (see formulas.hpp) move
-  /// out of it into the workspace. A non-finite sum leaves the residual as it was and marks the step.
+  /// residual += scale * gradient; candidates for the k largest scores |a| d (see formulas.hpp)
+  /// move out of it into the workspace. A non-finite sum leaves the residual as it was and marks
+  /// the step.
   virtual void accumulate(const Plan& plan, const Step& step, const Memory& memory,
                           void* workspace) = 0;
 
@@ -125,8 +126,8 @@ class Backend {
   /// packets: [world_size]. Trusts no byte of them but this rank's own. Writes nothing.
   virtual Verdict check(const Plan& plan, std::span<const Packet> packets) = 0;
 
-  /// Undoes pack and accumulate of the same step: the residual is what it was before, to 1 ulp of the
-  /// larger of it, the scaled gradient, and their sum.
+  /// Undoes pack and accumulate of the same step: the residual is what it was before, to 1 ulp of
+  /// the larger of it, the scaled gradient, and their sum.
   virtual void restore(const Plan& plan, const Step& step, const Memory& memory,
                        void* workspace) = 0;
 

@@ -86,7 +86,8 @@ bool overlap(const void* a, std::size_t a_bytes, const void* b, std::size_t b_by
 }  // namespace
 
 Communicator::Impl::Impl(std::unique_ptr<Transport> transport, std::unique_ptr<Backend> backend)
-    : transport_(std::move(transport)), backend_(std::move(backend)),
+    : transport_(std::move(transport)),
+      backend_(std::move(backend)),
       descriptors_(sizeof(Descriptor) * static_cast<std::size_t>(transport_->size())) {}
 
 void Communicator::Impl::agree(const Call& call) {
@@ -166,14 +167,14 @@ void Communicator::all_reduce(const void* send, void* recv, std::size_t count, D
                               Reduction reduction, Stream stream) {
   constexpr std::string_view name = "dense allreduce";
   if (stream != nullptr) {
-    throw Error(Result::invalid_argument,
-                "stream: expected a null pointer on a host communicator, found one that is not null");
+    throw Error(
+        Result::invalid_argument,
+        "stream: expected a null pointer on a host communicator, found one that is not null");
   }
   impl_->require_usable();
   if (reduction < Reduction::sum || reduction > Reduction::avg) {
-    throw Error(Result::invalid_argument,
-                "reduction: expected 0 to 4, found " +
-                    std::to_string(static_cast<std::int32_t>(reduction)));
+    throw Error(Result::invalid_argument, "reduction: expected 0 to 4, found " +
+                                              std::to_string(static_cast<std::int32_t>(reduction)));
   }
   const std::size_t size = size_of(type);
   if (count > static_cast<std::size_t>(-1) / 2 / size) {
@@ -181,12 +182,15 @@ void Communicator::all_reduce(const void* send, void* recv, std::size_t count, D
                                               name_of(type) + " do not fit the address space");
   }
   if (count != 0) require_buffers(send, recv, count * size, count * size, name);
-  impl_->agree({.kind = Call::Kind::dense_allreduce, .name = name, .count = count, .type = type,
-                .wire = type, .reduction = reduction});
+  impl_->agree({.kind = Call::Kind::dense_allreduce,
+                .name = name,
+                .count = count,
+                .type = type,
+                .wire = type,
+                .reduction = reduction});
   if (count == 0) return;
-  impl_->carry_out(name, [&] {
-    impl_->transport().all_reduce(send, recv, count, type, reduction, stream);
-  });
+  impl_->carry_out(
+      name, [&] { impl_->transport().all_reduce(send, recv, count, type, reduction, stream); });
 }
 
 void Communicator::abort() noexcept { impl_->abort(); }

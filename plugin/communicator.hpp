@@ -1,5 +1,5 @@
-// The insides of a Communicator: the composition root that chooses a backend and a transport, and the
-// agreement that precedes every exchange.
+// The insides of a Communicator: the composition root that chooses a backend and a transport, and
+// the agreement that precedes every exchange.
 #pragma once
 
 #include <atomic>
@@ -25,8 +25,8 @@ struct Call {
   Kind kind = Kind::dense_allreduce;
   std::string_view name;  // of the tensor; long names are compared by hash and shown cut
   std::uint64_t count = 0;
-  std::uint64_t k = 0;    // 0 for dense calls
-  std::uint64_t step = 0; // of the tensor
+  std::uint64_t k = 0;     // 0 for dense calls
+  std::uint64_t step = 0;  // of the tensor
   DataType type = DataType::float32;
   DataType wire = DataType::float32;
   Reduction reduction = Reduction::sum;
@@ -43,15 +43,16 @@ class Communicator::Impl {
   [[nodiscard]] Backend& backend() noexcept { return *backend_; }
 
   /// Collective. Throws Error(mismatch) on every rank, naming the first rank that differs from rank
-  /// 0, what it called and what rank 0 called; Error(aborted | timeout | ...) where a rank is missing.
+  /// 0, what it called and what rank 0 called; Error(aborted | timeout | ...) where a rank is
+  /// missing.
   void agree(const Call& call);
 
   /// Throws what made this communicator unusable, if anything did. After an abort() from another
   /// thread, this is where the other ranks are told.
   void require_usable();
 
-  /// Makes this communicator unusable, for good, and tells the other ranks: a transfer failed half-way,
-  /// or a peer sent garbage.
+  /// Makes this communicator unusable, for good, and tells the other ranks: a transfer failed
+  /// half-way, or a peer sent garbage.
   void fail(const Error& error) noexcept;
 
   /// Runs a part of a collective. A failure of it is fail()ed and thrown on, naming the tensor.

@@ -21,7 +21,8 @@ std::size_t entries_per_step(std::string_view tensor, std::size_t count, const O
   if (options.k) {
     if (*options.k == 0) reject(tensor, "k", "at least 1", 0);
     if (*options.k > count) {
-      reject(tensor, "k", ("at most the " + std::to_string(count) + " entries of the tensor").c_str(),
+      reject(tensor, "k",
+             ("at most the " + std::to_string(count) + " entries of the tensor").c_str(),
              *options.k);
     }
     return static_cast<std::size_t>(*options.k);

@@ -43,8 +43,8 @@ class SparseAllgather::Impl {
     pack(positions, values);
     Transport& transport = communicator_->transport();
     try {
-      communicator_->carry_out(
-          name_, [&] { transport.all_gather(slots_.get(), layout_.bytes, nullptr); });
+      communicator_->carry_out(name_,
+                               [&] { transport.all_gather(slots_.get(), layout_.bytes, nullptr); });
     } catch (...) {
       if (transport.keeps_buffers_after_failure()) static_cast<void>(slots_.release());
       throw;

@@ -67,9 +67,8 @@ std::size_t SparseAllreduce::Impl::run(const void* gradient, double loss_scale, 
 void SparseAllreduce::Impl::exchange(const Step& step) {
   Transport& transport = communicator_->transport();
   try {
-    communicator_->carry_out(name_, [&] {
-      transport.all_gather(work_.slots.get(), work_.layout.bytes, step.stream);
-    });
+    communicator_->carry_out(
+        name_, [&] { transport.all_gather(work_.slots.get(), work_.layout.bytes, step.stream); });
   } catch (...) {
     communicator_->backend().restore(plan_, step, memory_, work_.scratch.get());
     if (transport.keeps_buffers_after_failure()) static_cast<void>(work_.slots.release());
@@ -142,20 +141,23 @@ void SparseAllreduce::Impl::require_arguments(const void* gradient, double loss_
     const void* const values = output.values;
     if (gradient == values || gradient == output.positions || values == output.positions) {
       throw Error(Result::invalid_argument,
-                  about(name_) + "sparse result: expected positions, values and gradient in buffers "
-                                 "of their own, found two in one");
+                  about(name_) +
+                      "sparse result: expected positions, values and gradient in buffers "
+                      "of their own, found two in one");
     }
   }
   const auto scale = static_cast<float>(1.0 / loss_scale);
   if (!(loss_scale > 0.0 && std::isfinite(loss_scale) && std::isfinite(scale) && scale > 0.0f)) {
     throw Error(Result::invalid_argument,
-                about(name_) + "loss scale: expected a number > 0 whose inverse is a float, found " +
+                about(name_) +
+                    "loss scale: expected a number > 0 whose inverse is a float, found " +
                     std::to_string(loss_scale));
   }
   if (stream != nullptr) {
     throw Error(Result::invalid_argument,
-                about(name_) + "stream: expected a null pointer on a host communicator, found one "
-                               "that is not null");
+                about(name_) +
+                    "stream: expected a null pointer on a host communicator, found one "
+                    "that is not null");
   }
 }
 
@@ -192,8 +194,8 @@ std::byte* SparseAllreduce::Impl::slot(int rank) const {
 }
 
 void SparseAllreduce::Impl::set_options(const Options& options) {
-  const Plan plan = make_plan(name_, plan_.count, plan_.type, options,
-                              {plan_.rank, plan_.world_size});
+  const Plan plan =
+      make_plan(name_, plan_.count, plan_.type, options, {plan_.rank, plan_.world_size});
   Work work = make_work(plan);
   const std::size_t capacity = std::max(plan.k, history_entries(plan_, memory_));
   if (capacity != history_.capacity) {

@@ -32,9 +32,9 @@ struct History {
 /// Copies block table, offsets and ratios. `to` has room for them.
 void copy_history(const Plan& plan, const Memory& from, const Memory& to);
 
-/// Writes to a file beside `path` and renames it, so that other processes see `path` whole at any time
-/// (after a power failure it is as the file system leaves it: nothing is synced).
-/// Throws Error(system_error) with the system's reason.
+/// Writes to a file beside `path` and renames it, so that other processes see `path` whole at any
+/// time (after a power failure it is as the file system leaves it: nothing is synced). Throws
+/// Error(system_error) with the system's reason.
 void save_state(const std::filesystem::path& path, const StateOwner& owner, std::uint64_t step,
                 const Memory& memory);
 

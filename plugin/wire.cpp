@@ -23,7 +23,7 @@ struct Identity {
   std::int32_t wire;
   std::uint64_t options;  // hash of mu, distortion and exactness
   std::uint64_t step;
-  std::uint64_t bytes;    // of the packet
+  std::uint64_t bytes;  // of the packet
 };
 
 struct Header {
@@ -37,7 +37,9 @@ static_assert(sizeof(Header) == 128 && std::is_trivially_copyable_v<Header>);
 constexpr std::uint64_t magic = 0x3130307463637073;  // "spcct001"
 constexpr std::uint32_t version = 1;
 
-std::size_t round_up(std::size_t bytes, std::size_t unit) { return (bytes + unit - 1) / unit * unit; }
+std::size_t round_up(std::size_t bytes, std::size_t unit) {
+  return (bytes + unit - 1) / unit * unit;
+}
 
 std::uint64_t hash_options(const Plan& plan) {
   const std::uint64_t options[] = {std::bit_cast<std::uint64_t>(plan.mu),
@@ -67,10 +69,10 @@ Layout layout(const Plan& plan) {
   parts.offsets = round_up(parts.per_block + plan.blocks() * sizeof(std::uint32_t), 8);
   parts.values = round_up(parts.offsets + plan.k * sizeof(std::uint16_t), 8);
   parts.bytes = round_up(parts.values + plan.k * size_of(plan.wire), 64);
-  if (parts.bytes > std::numeric_limits<std::size_t>::max() / 2 /
-                        static_cast<std::size_t>(plan.world_size)) {
-    throw Error(Result::invalid_argument, "the packets of " + std::to_string(plan.world_size) +
-                                              " ranks do not fit 64 bits");
+  if (parts.bytes >
+      std::numeric_limits<std::size_t>::max() / 2 / static_cast<std::size_t>(plan.world_size)) {
+    throw Error(Result::invalid_argument,
+                "the packets of " + std::to_string(plan.world_size) + " ranks do not fit 64 bits");
   }
   return parts;
 }

@@ -24,7 +24,7 @@ struct Layout {
   std::size_t per_block = 0;  // byte offsets from the start of the packet
   std::size_t offsets = 0;
   std::size_t values = 0;
-  std::size_t bytes = 0;      // of the whole packet
+  std::size_t bytes = 0;  // of the whole packet
 };
 
 [[nodiscard]] Layout layout(const Plan& plan);
@@ -32,8 +32,8 @@ struct Layout {
 /// Takes the packet at `bytes` apart. No check: its content is not read.
 [[nodiscard]] Packet view(const Plan& plan, void* bytes);
 
-/// Writes the fields of the header that are the same on every rank: magic, version, a fingerprint of
-/// the plan, and the step. The rest (flags, entries, lists) is written by Backend::pack.
+/// Writes the fields of the header that are the same on every rank: magic, version, a fingerprint
+/// of the plan, and the step. The rest (flags, entries, lists) is written by Backend::pack.
 void write_identity(const Plan& plan, std::uint64_t step, void* bytes);
 
 /// Which field of a header is not what write_identity(plan, step) writes: "magic: expected ...,

@@ -7,8 +7,8 @@
 
 namespace sparccl {
 
-/// Collective over `communicator`, which is duplicated: its own traffic is never touched. MPI must be
-/// initialised, with MPI_THREAD_MULTIPLE if other threads use MPI meanwhile, and must not be
+/// Collective over `communicator`, which is duplicated: its own traffic is never touched. MPI must
+/// be initialised, with MPI_THREAD_MULTIPLE if other threads use MPI meanwhile, and must not be
 /// finalised before the last handle is gone. Throws Error(system_error) with MPI's own words.
 [[nodiscard]] SPARCCL_API Communicator mpi_communicator(MPI_Comm communicator,
                                                         const CommunicatorOptions& options = {});

@@ -99,10 +99,10 @@ typedef struct sparcclConfig_v1 {
   uint64_t timeoutMs; /* communicators: wait for a rank at most so long; 0: for ever */
 } sparcclConfig_t;
 
-#define SPARCCL_CONFIG_INITIALIZER                                                         \
-  {                                                                                        \
-    sizeof(sparcclConfig_t), SPARCCL_CONFIG_MAGIC, SPARCCL_VERSION_CODE, 0.001, 0, 2.0,    \
-        sparcclDistortionPrevious, SPARCCL_WIRE_AUTO, sparcclNonFinitePropagate, 0, 0      \
+#define SPARCCL_CONFIG_INITIALIZER                                                      \
+  {                                                                                     \
+    sizeof(sparcclConfig_t), SPARCCL_CONFIG_MAGIC, SPARCCL_VERSION_CODE, 0.001, 0, 2.0, \
+        sparcclDistortionPrevious, SPARCCL_WIRE_AUTO, sparcclNonFinitePropagate, 0, 0   \
   }
 
 /* SPARCCL_VERSION_CODE of the library that is linked. */
@@ -115,8 +115,8 @@ SPARCCL_API const char* sparcclGetErrorString(sparcclResult_t result);
  * ncclGetLastError and may be NULL. Valid until the next failed call of this thread. */
 SPARCCL_API const char* sparcclGetLastError(sparcclComm_t comm);
 
-/* comms: [nranks]. Ranks are threads of this process: each call blocks until every rank has made it,
- * so each communicator needs a thread of its own. config: defaults for the tensors that
+/* comms: [nranks]. Ranks are threads of this process: each call blocks until every rank has made
+ * it, so each communicator needs a thread of its own. config: defaults for the tensors that
  * sparcclAllReduce makes; may be NULL. */
 SPARCCL_API sparcclResult_t sparcclCommInitAll(sparcclComm_t* comms, int nranks,
                                                const sparcclConfig_t* config);
@@ -139,24 +139,24 @@ SPARCCL_API sparcclResult_t sparcclCommDestroy(sparcclComm_t comm);
 /* ncclAllReduce's signature. sum and avg of float16, bfloat16, float32 and float64 go the sparse
  * way; residual and history are found by (sendbuff, count, datatype) and made, with the
  * communicator's config, at the first call: keep gradients in the same buffers, and call in the
- * same order on every rank (tensors of one count and type whose first calls come in different orders
- * cannot be told apart: use sparcclTensorCreate where that may happen). Any other op or type is reduced densely. Buffers: [count], host memory,
- * equal or disjoint. count 0 does nothing, as in
+ * same order on every rank (tensors of one count and type whose first calls come in different
+ * orders cannot be told apart: use sparcclTensorCreate where that may happen). Any other op or type
+ * is reduced densely. Buffers: [count], host memory, equal or disjoint. count 0 does nothing, as in
  * NCCL, and waits for nobody. stream: NULL on hosts. Blocks. */
 SPARCCL_API sparcclResult_t sparcclAllReduce(const void* sendbuff, void* recvbuff, size_t count,
                                              sparcclDataType_t datatype, sparcclRedOp_t op,
                                              sparcclComm_t comm, void* stream);
 
-/* The explicit way: one handle per tensor. name is copied; it names the tensor in errors and must be
- * the same on every rank. config: NULL for the communicator's. Not collective. */
+/* The explicit way: one handle per tensor. name is copied; it names the tensor in errors and must
+ * be the same on every rank. config: NULL for the communicator's. Not collective. */
 SPARCCL_API sparcclResult_t sparcclTensorCreate(sparcclComm_t comm, const char* name, size_t count,
                                                 sparcclDataType_t datatype,
                                                 const sparcclConfig_t* config,
                                                 sparcclTensor_t* tensor);
 
-/* Accumulates sendbuff / loss_scale, sends k entries, writes the sum or mean of what all ranks sent,
- * zero elsewhere, not scaled back. Ops other than sum and avg are reduced densely, with loss_scale
- * 1 only. Buffers, stream and blocking as in sparcclAllReduce. */
+/* Accumulates sendbuff / loss_scale, sends k entries, writes the sum or mean of what all ranks
+ * sent, zero elsewhere, not scaled back. Ops other than sum and avg are reduced densely, with
+ * loss_scale 1 only. Buffers, stream and blocking as in sparcclAllReduce. */
 SPARCCL_API sparcclResult_t sparcclTensorAllReduce(sparcclTensor_t tensor, const void* sendbuff,
                                                    void* recvbuff, sparcclRedOp_t op,
                                                    double loss_scale, void* stream);

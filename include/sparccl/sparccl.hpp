@@ -67,15 +67,16 @@ class SPARCCL_API Communicator {
   [[nodiscard]] int rank() const noexcept;
   [[nodiscard]] int size() const noexcept;
 
-  /// Dense allreduce, every type and reduction. send, recv: [count], host memory, equal or disjoint.
-  /// Blocks. An avg of integers truncates towards zero, as NCCL's. May allocate. After a failure other
-  /// than mismatch and invalid_argument, MPI may go on using the buffers: do not free them.
+  /// Dense allreduce, every type and reduction. send, recv: [count], host memory, equal or
+  /// disjoint. Blocks. An avg of integers truncates towards zero, as NCCL's. May allocate. After a
+  /// failure other than mismatch and invalid_argument, MPI may go on using the buffers: do not free
+  /// them.
   void all_reduce(const void* send, void* recv, std::size_t count, DataType type,
                   Reduction reduction, Stream stream = nullptr);
 
-  /// Ends the calls of this rank that wait for a rank which has not arrived: they and all later calls
-  /// throw Result::aborted. Ranks that wait for this one are told and throw, too (over MPI, once this
-  /// rank's call, or its destructor, has heard of the abort). From any thread.
+  /// Ends the calls of this rank that wait for a rank which has not arrived: they and all later
+  /// calls throw Result::aborted. Ranks that wait for this one are told and throw, too (over MPI,
+  /// once this rank's call, or its destructor, has heard of the abort). From any thread.
   void abort() noexcept;
 
   /// Result::success, or why this communicator cannot be used any more. From any thread.
@@ -108,14 +109,14 @@ struct Stats {
   std::uint64_t non_finite_steps = 0;  ///< calls whose gradient was not finite on some rank
   std::uint64_t entries = 0;           ///< entries that this rank sent
   std::uint64_t candidates = 0;        ///< entries that passed the filter of the fused pass
-  std::uint64_t fallbacks = 0;         ///< steps whose sampled bound failed its proof: one more read
-  std::uint64_t wire_bytes = 0;        ///< bytes that this rank sends in a ring: (P-1) x packet
-  std::uint64_t dense_bytes = 0;       ///< the same for a dense ring allreduce: 2 (P-1)/P x tensor
+  std::uint64_t fallbacks = 0;    ///< steps whose sampled bound failed its proof: one more read
+  std::uint64_t wire_bytes = 0;   ///< bytes that this rank sends in a ring: (P-1) x packet
+  std::uint64_t dense_bytes = 0;  ///< the same for a dense ring allreduce: 2 (P-1)/P x tensor
   std::uint64_t last_entries = 0;
   std::uint64_t last_candidates = 0;
-  std::uint64_t packet_bytes = 0;      ///< size of one rank's packet under the present density
-  std::uint64_t residual_bytes = 0;    ///< memory held for the residual
-  std::uint64_t workspace_bytes = 0;   ///< memory held besides: history, candidates, packets
+  std::uint64_t packet_bytes = 0;     ///< size of one rank's packet under the present density
+  std::uint64_t residual_bytes = 0;   ///< memory held for the residual
+  std::uint64_t workspace_bytes = 0;  ///< memory held besides: history, candidates, packets
   StageSeconds seconds;
   StageSeconds last_seconds;
 };
@@ -168,11 +169,12 @@ class SPARCCL_API SparseAllreduce {
   [[nodiscard]] const std::string& name() const noexcept;
   [[nodiscard]] Stats stats() const noexcept;
 
-  /// The residual: [count] f32, or f64 for a float64 tensor; host memory; valid until the next call.
+  /// The residual: [count] f32, or f64 for a float64 tensor; host memory; valid until the next
+  /// call.
   [[nodiscard]] const void* residual() const noexcept;
 
-  /// Writes residual, history and step to a file of this rank; a run that loads it gives the bits of
-  /// one that never stopped. Replaces the file only when it is complete.
+  /// Writes residual, history and step to a file of this rank; a run that loads it gives the bits
+  /// of one that never stopped. Replaces the file only when it is complete.
   void save(const std::filesystem::path& path) const;
 
   /// Reads what save() wrote for a tensor of this name, count, type and distortion, at this rank of

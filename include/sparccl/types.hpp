@@ -50,12 +50,12 @@ enum class Result : std::int32_t {
   invalid_usage = 5,
   remote_error = 6,
   in_progress = 7,
-  mismatch = 8,    ///< the ranks disagree about the call: nobody's state has changed
-  bad_packet = 9,  ///< a peer sent bytes that are not a packet of this tensor
-  bad_state = 10,  ///< a state file is truncated, corrupted, or of another tensor
-  non_finite = 11, ///< a gradient was not finite, under NonFinite::error
-  timeout = 12,    ///< a peer did not arrive in time
-  aborted = 13,    ///< the communicator was aborted
+  mismatch = 8,     ///< the ranks disagree about the call: nobody's state has changed
+  bad_packet = 9,   ///< a peer sent bytes that are not a packet of this tensor
+  bad_state = 10,   ///< a state file is truncated, corrupted, or of another tensor
+  non_finite = 11,  ///< a gradient was not finite, under NonFinite::error
+  timeout = 12,     ///< a peer did not arrive in time
+  aborted = 13,     ///< the communicator was aborted
 };
 
 /// Every failure of this library. what() says what was expected and what was found.

@@ -1,7 +1,7 @@
 // The one full pass: residual += scale * gradient, and the candidates for selection.
 //
-// Candidates come in position order, which makes the pass exact for any data whose guess holds, mass
-// ties included (Candidates::prepare).
+// Candidates come in position order, which makes the pass exact for any data whose guess holds,
+// mass ties included (Candidates::prepare).
 #include "host/candidates.hpp"
 #include "host/host_stages.hpp"
 #include "host/sample.hpp"

@@ -46,8 +46,7 @@ class HostBackend final : public Backend {
     return host::check(plan, packets);
   }
 
-  void restore(const Plan& plan, const Step& step, const Memory& memory,
-               void* workspace) override {
+  void restore(const Plan& plan, const Step& step, const Memory& memory, void* workspace) override {
     host::restore(plan, step, memory, workspace);
   }
 

@@ -13,8 +13,12 @@ template <class A>
 class Candidates {
  public:
   Candidates(const Simd& simd, const Plan& plan, const Memory& memory, const Workspace<A>& work)
-      : simd_(simd), plan_(plan), work_(work), residual_(static_cast<A*>(memory.residual)),
-        ratios_(static_cast<const A*>(memory.sent_ratios)), capacity_(candidate_capacity(plan)),
+      : simd_(simd),
+        plan_(plan),
+        work_(work),
+        residual_(static_cast<A*>(memory.residual)),
+        ratios_(static_cast<const A*>(memory.sent_ratios)),
+        capacity_(candidate_capacity(plan)),
         history_(memory.sent_per_block, plan.blocks(), memory.sent_offsets) {}
 
   /// Starts with an empty list. guess: bits of a score that k entries should reach.
@@ -55,12 +59,10 @@ class Candidates {
   }
 
   /// The k-th largest score. There must be k candidates.
-  [[nodiscard]] Threshold<A> kth() const {
-    return kth_candidate(simd_, work_, plan_.k);
-  }
+  [[nodiscard]] Threshold<A> kth() const { return kth_candidate(simd_, work_, plan_.k); }
 
-  /// Keeps the candidates of blocks [0, blocks) that the threshold keeps, in order; the others return
-  /// to the residual.
+  /// Keeps the candidates of blocks [0, blocks) that the threshold keeps, in order; the others
+  /// return to the residual.
   void keep(std::size_t blocks, Threshold<A> threshold) {
     std::size_t from = 0;
     std::size_t to = 0;
@@ -68,8 +70,8 @@ class Candidates {
       const std::size_t before = to;
       for (const std::size_t end = from + work_.per_block[block]; from < end;) {
         const std::size_t size = std::min(end - from, split_size);
-        const SplitResult r = simd_.split(Tag<A>{})(at(from), size, threshold.bits, at(to),
-                                                    work_.losers);
+        const SplitResult r =
+            simd_.split(Tag<A>{})(at(from), size, threshold.bits, at(to), work_.losers);
         put_back(block, work_.losers, r.processed - r.winners);
         from += r.processed;
         to += r.winners;

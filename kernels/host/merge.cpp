@@ -26,7 +26,12 @@ class Merger {
 
   Merger(const Simd& simd, const Plan& plan, const Memory& memory, const Workspace<A>& work,
          std::span<const Packet> packets, const Output& output)
-      : simd_(simd), plan_(plan), memory_(memory), work_(work), packets_(packets), output_(output),
+      : simd_(simd),
+        plan_(plan),
+        memory_(memory),
+        work_(work),
+        packets_(packets),
+        output_(output),
         own_(static_cast<std::size_t>(plan.rank)),
         divisor_(output.reduction == Reduction::avg ? static_cast<A>(plan.world_size) : A(1)),
         sums_are_result_(std::is_same_v<T, A> && output.reduction == Reduction::sum) {
@@ -104,14 +109,15 @@ class Merger {
 
   /// Past the caches, in whole lines of the result; the tile is shifted by `lead_` to fit them.
   void stream_dense(std::size_t position, std::size_t begin, std::size_t length) {
-    auto* const tile = sums_are_result_ ? reinterpret_cast<T*>(work_.sums)
-                                        : reinterpret_cast<T*>(work_.tile);
+    auto* const tile =
+        sums_are_result_ ? reinterpret_cast<T*>(work_.sums) : reinterpret_cast<T*>(work_.tile);
     constexpr std::size_t line = line_bytes / sizeof(T);
     for_each_sent(begin, [&](std::size_t i) {
       mark((i + lead_) / line);
       if (!sums_are_result_) tile[i + lead_] = Convert<T>::from(work_.sums[i + lead_] / divisor_);
     });
-    if (!sums_are_result_) for_each_sent(begin, [&](std::size_t i) { work_.sums[i + lead_] = A(0); });
+    if (!sums_are_result_)
+      for_each_sent(begin, [&](std::size_t i) { work_.sums[i + lead_] = A(0); });
 
     T* const result = static_cast<T*>(output_.dense) + position;
     T* const source = tile + lead_;
@@ -141,9 +147,8 @@ class Merger {
   void write_dense(std::size_t position, std::size_t begin, std::size_t length) {
     T* const result = static_cast<T*>(output_.dense) + position;
     std::fill_n(result, length, T{});
-    for_each_sent(begin, [&](std::size_t i) {
-      result[i] = Convert<T>::from(work_.sums[i] / divisor_);
-    });
+    for_each_sent(begin,
+                  [&](std::size_t i) { result[i] = Convert<T>::from(work_.sums[i] / divisor_); });
     for_each_sent(begin, [&](std::size_t i) { work_.sums[i] = A(0); });
   }
 

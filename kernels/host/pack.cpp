@@ -50,9 +50,8 @@ void pack(const Plan& plan, const Memory& memory, void* workspace, const Packet&
       *outgoing.flags = packet_non_finite;
       return;
     }
-    visit_floating(plan.wire, [&]<class Wire>(Tag<Wire>) {
-      pack<Wire>(plan, memory, work, outgoing);
-    });
+    visit_floating(plan.wire,
+                   [&]<class Wire>(Tag<Wire>) { pack<Wire>(plan, memory, work, outgoing); });
   });
 }
 

@@ -46,8 +46,8 @@ class LargestOfStream {
 /// How far down the sample the bound lies: of the k largest, q are expected in the sample, and more
 /// than q + 6 sqrt(q + 1) practically never.
 std::size_t rank_in_sample(const Plan& plan, std::size_t sampled) {
-  const double q = static_cast<double>(plan.k) * static_cast<double>(sampled) /
-                   static_cast<double>(plan.count);
+  const double q =
+      static_cast<double>(plan.k) * static_cast<double>(sampled) / static_cast<double>(plan.count);
   return static_cast<std::size_t>(std::ceil(q + 6.0 * std::sqrt(q + 1.0)));
 }
 
@@ -87,7 +87,8 @@ Bits<A> sampled_bound(const Plan& plan, const Step& step, const Memory& memory,
     A scores[line];
     Bits<A> most = 0;
     for (std::size_t i = 0; i < line; ++i) {
-      scores[i] = sparccl::accumulate(residual[begin + i], scale, Convert<G>::up(gradient[begin + i]));
+      scores[i] =
+          sparccl::accumulate(residual[begin + i], scale, Convert<G>::up(gradient[begin + i]));
       most = std::max(most, magnitude_bits(scores[i]));
     }
     if (most < largest.bound()) continue;

@@ -12,8 +12,8 @@ namespace sparccl::host {
 template <class A>
 inline constexpr std::size_t line_size = 64 / sizeof(A);
 
-/// One line of each group of so many is read: 64, or more where 128 of the k largest are expected in
-/// the sample all the same, up to 1024. A power of two.
+/// One line of each group of so many is read: 64, or more where 128 of the k largest are expected
+/// in the sample all the same, up to 1024. A power of two.
 [[nodiscard]] constexpr std::size_t lines_per_group(const Plan& plan) {
   return std::bit_floor(std::clamp(plan.k / 128, std::size_t{64}, std::size_t{1024}));
 }

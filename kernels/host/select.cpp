@@ -24,7 +24,8 @@ struct Range {
   std::size_t rank = 0;
 };
 
-/// Narrows the range by one digit: [low + bin << shift, + 1 << shift), all above it in the last bin.
+/// Narrows the range by one digit: [low + bin << shift, + 1 << shift), all above it in the last
+/// bin.
 template <class A>
 Range<A> narrow(const A* scores, std::size_t size, const Range<A>& range, int shift) {
   constexpr std::size_t bins = std::size_t{1} << digit;
@@ -89,8 +90,8 @@ Threshold<A> kth_candidate(const Simd& simd, const Workspace<A>& work, std::size
   };
   if (rank + margin < score_sample) low = at_rank(rank + margin);
   if (rank - margin >= 0) high = at_rank(rank - margin);
-  const BetweenResult found = simd.between(Tag<A>{})(work.scores, size, low, high, work.narrowed,
-                                                     work.narrowed_room);
+  const BetweenResult found =
+      simd.between(Tag<A>{})(work.scores, size, low, high, work.narrowed, work.narrowed_room);
   if (!found.complete || found.above >= k || found.above + found.between < k) {
     return kth_largest(work.scores, size, k, guess);
   }

@@ -16,7 +16,8 @@ struct Threshold {
   /// equal scores the lower positions win.
   bool keeps(A score) {
     const Bits<A> its = magnitude_bits(score);
-    if (its != bits) [[likely]] return its > bits;
+    if (its != bits) [[likely]]
+      return its > bits;
     if (ties == 0) return false;
     --ties;
     return true;

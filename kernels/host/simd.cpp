@@ -11,7 +11,8 @@ const Simd& choose_simd() {
   if (found != nullptr) return *found;
   throw Error(Result::invalid_argument,
               std::string("SPARCCL_SIMD: expected an instruction set that this processor has, of "
-                          "portable, avx2, avx512; found \"") + wanted + "\"");
+                          "portable, avx2, avx512; found \"") +
+                  wanted + "\"");
 }
 
 }  // namespace sparccl::host

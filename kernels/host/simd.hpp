@@ -26,11 +26,11 @@ struct ChunkResult {
   bool finite = true;         // else: the group at `processed` holds a sum that is not finite
 };
 
-/// residual[i] += scale * gradient[i] for whole groups of entries. Sums with magnitude_bits >= bound
-/// move to the list, in order: the residual keeps 0 there. Most of them will be sent, and now their
-/// cache line is at hand. Stops before the first group with a sum that is not finite, which it does
-/// not write. bound <= magnitude_bits(infinity). What is left over at the end of the chunk (less than a
-/// group) is the portable loop's.
+/// residual[i] += scale * gradient[i] for whole groups of entries. Sums with magnitude_bits >=
+/// bound move to the list, in order: the residual keeps 0 there. Most of them will be sent, and now
+/// their cache line is at hand. Stops before the first group with a sum that is not finite, which
+/// it does not write. bound <= magnitude_bits(infinity). What is left over at the end of the chunk
+/// (less than a group) is the portable loop's.
 template <class G, class A>
 using AccumulateChunk = ChunkResult (*)(const G* gradient, A* residual, std::size_t size, A scale,
                                         Bits<A> bound, const Appender<A>& out);
@@ -54,8 +54,8 @@ struct SplitResult {
 };
 
 /// Splits from[0, size) into winners (score above the threshold) and losers (below), both in order;
-/// stops before a score that equals it, or earlier before less than a vector. winners may be `from`,
-/// or a list that ends in it; losers have no scores. Both need room for one vector more.
+/// stops before a score that equals it, or earlier before less than a vector. winners may be
+/// `from`, or a list that ends in it; losers have no scores. Both need room for one vector more.
 template <class A>
 using Split = SplitResult (*)(const List<A>& from, std::size_t size, Bits<A> threshold,
                               const List<A>& winners, const List<A>& losers);
@@ -84,9 +84,8 @@ struct Simd {
   Between<float> between_f32;
   Between<double> between_f64;
   /// Writes cache lines of 64 bytes at `to`, which is aligned to them, past the caches where the
-  /// machine can: from `from` where the line's bit is set, and `from` is zeroed there; zeros elsewhere.
-  /// set: a bit a line, none past the last.
-  /// fence() before anyone else reads them.
+  /// machine can: from `from` where the line's bit is set, and `from` is zeroed there; zeros
+  /// elsewhere. set: a bit a line, none past the last. fence() before anyone else reads them.
   void (*write_lines)(void* to, void* from, const std::uint64_t* set, std::size_t lines);
   void (*fence)();
 
@@ -111,15 +110,15 @@ template <class A>
 SplitResult split_portable(const List<A>& from, std::size_t size, Bits<A> threshold,
                            const List<A>& winners, const List<A>& losers);
 template <class A>
-BetweenResult between_portable(const A* scores, std::size_t size, Bits<A> low, Bits<A> high,
-                               A* out, std::size_t room);
+BetweenResult between_portable(const A* scores, std::size_t size, Bits<A> low, Bits<A> high, A* out,
+                               std::size_t room);
 
 extern const Simd simd_portable;
 extern const Simd simd_avx2;    // x86 only
 extern const Simd simd_avx512;  // x86 only
 
-/// The best table that this processor runs (simd_x86.cpp or simd_other.cpp), or null where `name` is
-/// given and the processor does not run it.
+/// The best table that this processor runs (simd_x86.cpp or simd_other.cpp), or null where `name`
+/// is given and the processor does not run it.
 [[nodiscard]] const Simd* find_simd(const char* name);
 
 /// find_simd, after the environment variable SPARCCL_SIMD (portable, avx2, avx512) if it is set.

@@ -43,8 +43,7 @@ struct Floats {
   }
   // Magnitudes are not negative, so a signed comparison serves; bound - 1 makes it "at least".
   static std::uint32_t at_least(Vector v, std::uint32_t bound) {
-    const __m256i bits =
-        _mm256_and_si256(_mm256_castps_si256(v), _mm256_set1_epi32(0x7fffffff));
+    const __m256i bits = _mm256_and_si256(_mm256_castps_si256(v), _mm256_set1_epi32(0x7fffffff));
     const __m256i below = _mm256_set1_epi32(static_cast<int>(bound) - 1);
     return static_cast<std::uint32_t>(
         _mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpgt_epi32(bits, below))));

@@ -25,8 +25,7 @@ struct Floats {
     return _mm512_add_ps(residual, _mm512_mul_ps(scale, gradient));
   }
   static std::uint32_t at_least(Vector v, std::uint32_t bound) {
-    const __m512i bits =
-        _mm512_and_si512(_mm512_castps_si512(v), _mm512_set1_epi32(0x7fffffff));
+    const __m512i bits = _mm512_and_si512(_mm512_castps_si512(v), _mm512_set1_epi32(0x7fffffff));
     return _mm512_cmpge_epu32_mask(bits, _mm512_set1_epi32(static_cast<int>(bound)));
   }
   static Vector clear(Vector v, std::uint32_t mask) {
@@ -35,9 +34,9 @@ struct Floats {
   // Compressed in registers and stored whole: a compressing store is microcode on Zen 4.
   static std::size_t append(Vector v, std::uint32_t mask, std::uint32_t first,
                             std::uint16_t* offsets, float* values) {
-    const __m512i lanes = _mm512_add_epi32(
-        _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
-        _mm512_set1_epi32(static_cast<int>(first)));
+    const __m512i lanes =
+        _mm512_add_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
+                         _mm512_set1_epi32(static_cast<int>(first)));
     const auto m = static_cast<__mmask16>(mask);
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(offsets),
                         _mm512_cvtepi32_epi16(_mm512_maskz_compress_epi32(m, lanes)));

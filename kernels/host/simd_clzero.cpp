@@ -1,7 +1,7 @@
 #include <immintrin.h>
 
-#include "host/simd_lines.hpp"
 #include "host/simd.hpp"
+#include "host/simd_lines.hpp"
 
 namespace sparccl::host {
 namespace {

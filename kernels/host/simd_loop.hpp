@@ -16,8 +16,10 @@ namespace {
 
 template <class A>
 constexpr Bits<A> infinity_bits() {
-  if constexpr (sizeof(A) == 4) return 0x7f800000u;
-  else return 0x7ff0000000000000u;
+  if constexpr (sizeof(A) == 4)
+    return 0x7f800000u;
+  else
+    return 0x7ff0000000000000u;
 }
 
 /// Four vectors at a time: one rarely taken branch for all of them.
@@ -76,8 +78,7 @@ struct Loops {
     return result;
   }
 
-  static ChunkResult collect(A* residual, std::size_t size, Bits<A> bound,
-                             const Appender<A>& out) {
+  static ChunkResult collect(A* residual, std::size_t size, Bits<A> bound, const Appender<A>& out) {
     ChunkResult result;
     std::size_t i = 0;
     for (; i + group <= size; i += group) {

@@ -63,8 +63,7 @@ ChunkResult accumulate_chunk(const G* gradient, A* residual, std::size_t size, A
 }
 
 template <class A>
-ChunkResult collect_chunk(A* residual, std::size_t size, Bits<A> bound,
-                          const Appender<A>& out) {
+ChunkResult collect_chunk(A* residual, std::size_t size, Bits<A> bound, const Appender<A>& out) {
   ChunkResult result;
   for (std::size_t i = 0; i < size; i += group) {
     const std::size_t length = std::min(group, size - i);
@@ -119,8 +118,8 @@ template SplitResult split_portable(const List<double>&, std::size_t, Bits<doubl
                                     const List<double>&, const List<double>&);
 
 template <class A>
-BetweenResult between_portable(const A* scores, std::size_t size, Bits<A> low, Bits<A> high,
-                               A* out, std::size_t room) {
+BetweenResult between_portable(const A* scores, std::size_t size, Bits<A> low, Bits<A> high, A* out,
+                               std::size_t room) {
   BetweenResult result;
   for (std::size_t i = 0; i < size; ++i) {
     const Bits<A> bits = magnitude_bits(scores[i]);
@@ -132,8 +131,8 @@ BetweenResult between_portable(const A* scores, std::size_t size, Bits<A> low, B
   return result;
 }
 
-template BetweenResult between_portable(const float*, std::size_t, Bits<float>, Bits<float>,
-                                        float*, std::size_t);
+template BetweenResult between_portable(const float*, std::size_t, Bits<float>, Bits<float>, float*,
+                                        std::size_t);
 template BetweenResult between_portable(const double*, std::size_t, Bits<double>, Bits<double>,
                                         double*, std::size_t);
 

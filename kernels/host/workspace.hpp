@@ -32,11 +32,11 @@ inline constexpr std::size_t score_sample = 4096;
 inline constexpr std::size_t padding = 16;
 
 struct WorkspaceHeader {
-  std::size_t candidates = 0;       // now in the list
-  std::uint64_t guess = 0;          // bits of a score that k candidates should reach
-  std::uint64_t passed = 0;         // candidates in this step, those dropped since included
-  std::uint64_t fallbacks = 0;      // 0 or 1, in this step
-  bool finite = true;               // else this rank's sums were not
+  std::size_t candidates = 0;   // now in the list
+  std::uint64_t guess = 0;      // bits of a score that k candidates should reach
+  std::uint64_t passed = 0;     // candidates in this step, those dropped since included
+  std::uint64_t fallbacks = 0;  // 0 or 1, in this step
+  bool finite = true;           // else this rank's sums were not
 };
 
 /// Room for candidates: half as many again as are sent (the sample's bound lets about 1.2 to 1.5 k
@@ -55,13 +55,13 @@ struct Workspace {
   List<A> losers;                      // [split_size + padding], no scores
   A* narrowed = nullptr;               // [narrowed_room] scores near the k-th
   std::size_t narrowed_room = 0;
-  A* sums = nullptr;                   // [tile_margin + tile_size] zeros between calls
-  std::byte* tile = nullptr;           // the same in the type of the result; zeros between calls
-  std::uint64_t* touched = nullptr;    // one bit an entry, or a line of the result; see merge
-  std::size_t* next = nullptr;         // [world_size] entries of each packet merged so far
-  std::size_t* begin = nullptr;        // [world_size] where this tile began
-  std::size_t* end = nullptr;          // [world_size] where this block ends
-  std::size_t bytes = 0;               // of all of it
+  A* sums = nullptr;                 // [tile_margin + tile_size] zeros between calls
+  std::byte* tile = nullptr;         // the same in the type of the result; zeros between calls
+  std::uint64_t* touched = nullptr;  // one bit an entry, or a line of the result; see merge
+  std::size_t* next = nullptr;       // [world_size] entries of each packet merged so far
+  std::size_t* begin = nullptr;      // [world_size] where this tile began
+  std::size_t* end = nullptr;        // [world_size] where this block ends
+  std::size_t bytes = 0;             // of all of it
 
   /// memory: what backend_workspace_bytes asked for, zeroed once; null to learn `bytes`.
   Workspace(const Plan& plan, void* memory) : base_(static_cast<std::byte*>(memory)) {
@@ -97,7 +97,9 @@ struct Workspace {
 class Entries {
  public:
   Entries(const std::uint32_t* per_block, std::size_t blocks, const std::uint16_t* offsets)
-      : per_block_(per_block), blocks_(blocks), offsets_(offsets),
+      : per_block_(per_block),
+        blocks_(blocks),
+        offsets_(offsets),
         block_end_(blocks == 0 ? 0 : per_block[0]) {}
 
   /// f(offset in block, index in list) for the entries in [begin, end), which lies in one block.

@@ -148,8 +148,9 @@ void Hub::throw_end(bool was_waiting) const {
   switch (end_) {
     case End::aborted: throw Error(Result::aborted, "the communicator was aborted by " + by);
     case End::left:
-      throw Error(Result::remote_error, by + " left: its communicator was destroyed or failed, while all " +
-                                            std::to_string(size_) + " ranks were expected");
+      throw Error(Result::remote_error,
+                  by + " left: its communicator was destroyed or failed, while all " +
+                      std::to_string(size_) + " ranks were expected");
     case End::timed_out:
     case End::none: break;
   }

@@ -90,7 +90,8 @@ MpiTransport::MpiTransport(MPI_Comm original, const CommunicatorOptions& options
     : mpi_(original),
       timeout_(std::min<std::uint64_t>(options.timeout_ms, 1'000'000'000'000)),  // 31 years
       requests_(2 * static_cast<std::size_t>(mpi_.size - 1), MPI_REQUEST_NULL),
-      meeting_(std::make_unique_for_overwrite<std::byte[]>(static_cast<std::size_t>(mpi_.size) * 256)),
+      meeting_(
+          std::make_unique_for_overwrite<std::byte[]>(static_cast<std::size_t>(mpi_.size) * 256)),
       meeting_bytes_(256) {}  // more than agreeing takes, so that calls allocate nothing
 
 MpiTransport::~MpiTransport() {

@@ -16,8 +16,8 @@ class Transport {
   [[nodiscard]] virtual int rank() const noexcept = 0;
   [[nodiscard]] virtual int size() const noexcept = 0;
 
-  /// slots: [size()][bytes], host memory. In place: this rank's slot is sent, the others are filled.
-  /// Throws Error(aborted | timeout | remote_error | system_error).
+  /// slots: [size()][bytes], host memory. In place: this rank's slot is sent, the others are
+  /// filled. Throws Error(aborted | timeout | remote_error | system_error).
   virtual void all_gather(void* slots, std::size_t bytes, Stream stream) = 0;
 
   /// The same for what fits any transport's smallest message (<= 4 KiB): the place where ranks wait
@@ -28,8 +28,8 @@ class Transport {
   virtual void all_reduce(const void* send, void* recv, std::size_t count, DataType type,
                           Reduction reduction, Stream stream) = 0;
 
-  /// This rank makes no further calls, for that reason: ranks that wait for it, now or later, throw.
-  /// Best effort. From the thread of the calls.
+  /// This rank makes no further calls, for that reason: ranks that wait for it, now or later,
+  /// throw. Best effort. From the thread of the calls.
   virtual void give_up(Result reason) noexcept = 0;
 
   /// Whether a transfer that threw may go on using its buffers: they must then never be freed.

@@ -13,7 +13,7 @@ struct Input {
 
 /// What the formulas give, as bits, so that NaN can be compared.
 struct Outcome {
-  std::uint64_t of_float = 0, of_double = 0;   // a hash of the results
+  std::uint64_t of_float = 0, of_double = 0;        // a hash of the results
   float damping_previous = 0, damping_current = 0;  // tanh: not the same bits everywhere
   double damping_double = 0;
 };

@@ -17,7 +17,8 @@ namespace {
 std::vector<float> floats() {
   std::vector<float> all;
   for (std::uint32_t high = 0; high < 0x10000u; high += 61) {
-    for (const std::uint32_t low : {0x0000u, 0x0001u, 0x1000u, 0x1001u, 0x7fffu, 0x8000u, 0xffffu}) {
+    for (const std::uint32_t low :
+         {0x0000u, 0x0001u, 0x1000u, 0x1001u, 0x7fffu, 0x8000u, 0xffffu}) {
       all.push_back(std::bit_cast<float>(high << 16 | low));
     }
   }

@@ -33,8 +33,8 @@ int main() {
       });
     }
     for (std::thread& thread : threads) thread.join();
-    const auto sent = std::count_if(results[0].begin(), results[0].end(),
-                                    [](float x) { return x != 0; });
+    const auto sent =
+        std::count_if(results[0].begin(), results[0].end(), [](float x) { return x != 0; });
     if (results[0] != results[1] || sent < 100 || sent > 200) {
       std::printf("expected 100 to 200 entries, alike on both ranks; found %td\n", sent);
       return 1;

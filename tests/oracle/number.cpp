@@ -17,16 +17,11 @@ struct Format {
 
 Format format_of(DataType type) {
   switch (type) {
-    case DataType::float16:
-      return {11, -14, 15};
-    case DataType::bfloat16:
-      return {8, -126, 127};
-    case DataType::float32:
-      return {24, -126, 127};
-    case DataType::float64:
-      return {53, -1022, 1023};
-    default:
-      throw std::invalid_argument("not a floating-point type");
+    case DataType::float16: return {11, -14, 15};
+    case DataType::bfloat16: return {8, -126, 127};
+    case DataType::float32: return {24, -126, 127};
+    case DataType::float64: return {53, -1022, 1023};
+    default: throw std::invalid_argument("not a floating-point type");
   }
 }
 
@@ -113,23 +108,17 @@ double ulp(DataType type, double x) {
 
 void store(DataType type, void* array, std::size_t i, double x) {
   switch (type) {
-    case DataType::float32:
-      return store_as(array, i, static_cast<float>(x));
-    case DataType::float64:
-      return store_as(array, i, x);
-    default:
-      return store_as(array, i, encode16(format_of(type), x));
+    case DataType::float32: return store_as(array, i, static_cast<float>(x));
+    case DataType::float64: return store_as(array, i, x);
+    default: return store_as(array, i, encode16(format_of(type), x));
   }
 }
 
 double load(DataType type, const void* array, std::size_t i) {
   switch (type) {
-    case DataType::float32:
-      return load_as<float>(array, i);
-    case DataType::float64:
-      return load_as<double>(array, i);
-    default:
-      return decode16(format_of(type), load_as<std::uint16_t>(array, i));
+    case DataType::float32: return load_as<float>(array, i);
+    case DataType::float64: return load_as<double>(array, i);
+    default: return decode16(format_of(type), load_as<std::uint16_t>(array, i));
   }
 }
 

@@ -115,20 +115,11 @@ Shape random_shape(std::mt19937_64& random, std::size_t most_work) {
                                   : 1 + random() % (std::size_t{1} << random() % 18);
   shape.count = std::min(shape.count, most);
   switch (random() % 5) {
-    case 0:
-      shape.k = 1;
-      break;
-    case 1:
-      shape.k = shape.count;
-      break;
-    case 2:
-      shape.k = std::max<std::size_t>(1, shape.count / 1000);
-      break;
-    case 3:
-      shape.k = std::max<std::size_t>(1, shape.count / 20);
-      break;
-    default:
-      shape.k = 1 + random() % shape.count;
+    case 0: shape.k = 1; break;
+    case 1: shape.k = shape.count; break;
+    case 2: shape.k = std::max<std::size_t>(1, shape.count / 1000); break;
+    case 3: shape.k = std::max<std::size_t>(1, shape.count / 20); break;
+    default: shape.k = 1 + random() % shape.count;
   }
   shape.type = floating_types[random() % 4];
   do {

@@ -175,12 +175,8 @@ Merged Rig::merge(const Verdict& verdict, Into into, Reduction reduction, std::s
   Output output;
   output.reduction = reduction;
   switch (into) {
-    case Into::dense:
-      output.dense = out_values;
-      break;
-    case Into::in_place:
-      output.dense = gradient_.get();
-      break;
+    case Into::dense: output.dense = out_values; break;
+    case Into::in_place: output.dense = gradient_.get(); break;
     case Into::sparse:
       output.positions = out_positions;
       output.values = out_values;

@@ -21,8 +21,8 @@ void expect_kth(const std::vector<A>& scores, std::size_t k, host::Bits<A> expec
   std::vector<A> sorted = scores;
   std::ranges::sort(sorted, std::greater<>());
   const A kth = sorted[k - 1];
-  const auto above = static_cast<std::size_t>(
-      std::ranges::count_if(scores, [&](A score) { return score > kth; }));
+  const auto above =
+      static_cast<std::size_t>(std::ranges::count_if(scores, [&](A score) { return score > kth; }));
   const auto found = host::kth_largest(scores.data(), scores.size(), k, expected_low);
   ASSERT_EQ(found.bits, magnitude_bits(kth)) << "k " << k << " expected_low " << expected_low;
   ASSERT_EQ(found.ties, k - above);
