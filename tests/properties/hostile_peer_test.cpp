@@ -33,6 +33,7 @@ class Tampered final : public Transport {
                   Reduction reduction, Stream stream) override {
     inner_->all_reduce(send, recv, count, type, reduction, stream);
   }
+  void give_up(Result reason) noexcept override { inner_->give_up(reason); }
   void abort() noexcept override { inner_->abort(); }
 
   Tamper on_gather, on_meet;
@@ -68,13 +69,18 @@ class HostilePeer : public testing::Test {
     (*tensors_[rank])(gradient.data(), result.data());
   }
 
-  /// Rank 1 tampers with what it receives of rank 2: its call fails, and later ones say why.
+  /// Rank 1 tampers with what it receives of rank 2: its call fails, later ones say why, and the
+  /// other ranks' next call says that rank 1 has left.
   void expect_refused(const Tampered::Tamper& tamper, Result code,
                       const std::vector<std::string>& words) {
     transports_[1]->on_gather = tamper;
     const Bytes before = state_of(*tensors_[1]);
     on_each(communicators_, [&](Communicator& communicator) {
-      if (communicator.rank() != 1) return call(communicator);
+      if (communicator.rank() != 1) {
+        call(communicator);  // rank 1 fails alone, and the others hear of it instead of waiting
+        expect_error([&] { call(communicator); }, Result::remote_error, {"rank 1"});
+        return;
+      }
       std::vector<std::string> all = words;
       all.push_back("fc1.weight");
       expect_error([&] { call(communicator); }, code, all);
