@@ -82,7 +82,7 @@ class SPARCCL_API Communicator {
   /// Result::success, or why this communicator cannot be used any more. From any thread.
   [[nodiscard]] Result async_error() const noexcept;
 
-  class Impl;
+  class SPARCCL_LOCAL Impl;
   [[nodiscard]] const std::shared_ptr<Impl>& impl() const noexcept { return impl_; }
 
  private:
@@ -181,7 +181,7 @@ class SPARCCL_API SparseAllreduce {
   /// a world of this size. Anything else throws Result::bad_state and changes nothing.
   void load(const std::filesystem::path& path);
 
-  class Impl;
+  class SPARCCL_LOCAL Impl;
   [[nodiscard]] Impl& impl() const noexcept { return *impl_; }
 
  private:
@@ -218,7 +218,7 @@ class SPARCCL_API SparseAllgather {
   [[nodiscard]] const void* values(int rank) const;
 
  private:
-  class Impl;
+  class SPARCCL_LOCAL Impl;
   std::unique_ptr<Impl> impl_;
 };
 
