@@ -85,7 +85,7 @@ Plan make_plan(std::string_view tensor, std::size_t count, DataType type, const 
   plan.rank = place.rank;
   plan.type = type;
   plan.wire = wire_type(tensor, type, options);
-  plan.mu = options.mu;
+  plan.mu = options.mu + 0.0;  // -0.0 becomes 0.0: ranks compare the bits
   plan.distortion = options.distortion;
   return plan;
 }
