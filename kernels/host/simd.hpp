@@ -101,7 +101,7 @@ struct Simd {
   [[nodiscard]] auto between(Tag<double>) const { return between_f64; }
 };
 
-/// write_lines by the instruction of AMD's Zen that zeroes a line: half the time of other stores.
+/// write_lines by the instruction of AMD's Zen that zeroes a line without reading it.
 /// x86 with clzero only.
 void write_lines_clzero(void* to, void* from, const std::uint64_t* set, std::size_t lines);
 

@@ -63,7 +63,7 @@ struct Workspace {
   std::size_t* end = nullptr;        // [world_size] where this block ends
   std::size_t bytes = 0;             // of all of it
 
-  /// memory: what backend_workspace_bytes asked for, zeroed once; null to learn `bytes`.
+  /// memory: what Backend::workspace_bytes asked for, zeroed once; null to learn `bytes`.
   Workspace(const Plan& plan, void* memory) : base_(static_cast<std::byte*>(memory)) {
     const std::size_t room = candidate_capacity(plan) + padding;
     const auto world = static_cast<std::size_t>(plan.world_size);
