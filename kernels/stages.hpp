@@ -43,18 +43,75 @@ struct Plan {
   }
 };
 
-/// What a rank remembers between steps. Backend memory.
+/// What check() found in the packets of a step.
+enum class Problem : std::uint32_t {
+  none = 0,
+  header,       ///< its header is not one of this call
+  flags,        ///< unknown flags
+  entries,      ///< it does not hold k entries
+  table_over,   ///< its block table counts more entries than there are
+  position,     ///< a position lies outside the tensor or out of order
+  table_under,  ///< its block table counts fewer entries than it holds
+  value,        ///< a value is not finite
+};
+[[nodiscard]] const char* text_of(Problem problem) noexcept;
+
+struct Verdict {
+  enum class Kind : std::uint32_t {
+    pending = 0,  ///< the packets have not been checked
+    sum,          ///< all packets are sound and finite
+    non_finite,   ///< sound, and `rank` is the first whose gradient was not finite
+    bad_packet,   ///< `rank` is the first that sent something else
+    refused,      ///< the ranks disagree about the call (Trouble says how): nothing was done
+  };
+  Kind kind = Kind::pending;
+  std::int32_t rank = -1;
+  Problem problem = Problem::none;
+};
+
+/// What the finished steps of a tensor came to. Memory that backend and host both reach
+/// (Backend::allocate_shared): on CUDA it is written as steps finish, and read without waiting.
+struct Report {
+  Verdict verdict;          // of the last step
+  std::uint64_t steps = 0;  // verdicts of sum and non_finite; the counts below are theirs
+  std::uint64_t non_finite_steps = 0;
+  std::uint64_t entries = 0;     // sent by this rank
+  std::uint64_t candidates = 0;  // that passed the filter of the fused pass
+  std::uint64_t fallbacks = 0;
+  std::uint64_t wire_bytes = 0;
+  std::uint64_t dense_bytes = 0;
+  std::uint64_t last_entries = 0;
+  std::uint64_t last_candidates = 0;
+  std::uint64_t written = 0;  // entries of the last sparse output
+};
+
+/// What ended the use of a communicator, found by a kernel. Shared memory like Report. `kind` is
+/// written last, and once: the first trouble stays.
+struct Trouble {
+  static constexpr std::size_t descriptor_bytes = 136;
+  Verdict::Kind kind = Verdict::Kind::pending;  // bad_packet or refused; pending: none
+  std::int32_t rank = -1;
+  Problem problem = Problem::none;
+  std::uint32_t tensor = 0;                      // Step::tensor, of a bad packet
+  std::byte descriptors[2][descriptor_bytes]{};  // refused: what rank 0 and `rank` were about to do
+};
+
+/// What a rank remembers between steps. Backend memory, but for the report.
 struct Memory {
   void* residual = nullptr;                 // [count] accumulator: what was never sent
   std::uint32_t* sent_per_block = nullptr;  // [blocks]: the positions sent last step, and there
   std::uint16_t* sent_offsets = nullptr;    // [k]
   void* sent_ratios = nullptr;              // [k] accumulator: |r|, or under Distortion::current
-};                                          //   the sum of what the other ranks sent
+                                            //   the sum of what the other ranks sent
+  std::uint64_t* step = nullptr;            // [1] steps with a verdict of sum
+  Report* report = nullptr;                 // [1]
+};
 
 /// One rank's packet, taken apart by plugin/wire. Backend memory.
 struct Packet {
   const void* identity = nullptr;  // the bytes that are the same in every rank's packet
   std::size_t identity_bytes = 0;
+  std::uint64_t* step = nullptr;       // inside of identity
   std::uint32_t* flags = nullptr;      // packet_non_finite or 0
   std::uint64_t* entries = nullptr;    // entries in this packet: k, or 0 if non-finite
   std::uint32_t* per_block = nullptr;  // [blocks]
@@ -68,11 +125,16 @@ inline constexpr std::uint32_t packet_non_finite = 1;
 struct Step {
   const void* gradient = nullptr;  // [count] type, backend memory
   double scale = 1.0;              // 1 / loss_scale
-  std::uint64_t seed = 0;          // of the sample; the outcome does not depend on it
   Stream stream = nullptr;
+  std::uint64_t wire_bytes = 0;  // what the report counts for this step
+  std::uint64_t dense_bytes = 0;
+  // Of an asynchronous communicator, null or 0 elsewhere:
+  const std::uint32_t* refused = nullptr;  // backend memory, by verify(): not 0: do nothing
+  Trouble* trouble = nullptr;              // shared
+  std::uint32_t tensor = 0;                // for Trouble
 };
 
-/// Where a call's result goes: dense, or (positions, values).
+/// Where a call's result goes: dense, or (positions, values). Backend memory.
 struct Output {
   void* dense = nullptr;                 // [count] type
   std::uint64_t* positions = nullptr;    // [sparse_capacity]
@@ -80,21 +142,22 @@ struct Output {
   Reduction reduction = Reduction::sum;  // sum or avg
 };
 
-/// What check() found, and which rank is to blame.
-struct Verdict {
-  enum class Kind { sum, non_finite, bad_packet } kind = Kind::sum;
-  int rank = -1;
-  const char* problem = "";  // of a bad packet
-};
-
-/// Counts of one step, for Stats.
+/// Counts of one step.
 struct StepCounts {
   std::uint64_t candidates = 0;
   std::uint64_t fallbacks = 0;
 };
 
-/// The stages over one kind of memory. Nothing here allocates but allocate(); all work is enqueued
-/// on step.stream, in order.
+/// The descriptors of all ranks' calls, gathered before anything else is exchanged.
+struct RollCall {
+  std::byte* slots = nullptr;        // [world_size][Trouble::descriptor_bytes], backend memory
+  std::uint32_t* refused = nullptr;  // [1] backend memory
+  int rank = 0;
+  int world_size = 1;
+};
+
+/// The stages over one kind of memory. Nothing here allocates but allocate*(); all work is enqueued
+/// on the stream, in order, and may be captured in a CUDA graph. On hosts it is done on return.
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -104,12 +167,40 @@ class Backend {
   /// Zeroed, aligned to 64 bytes. Throws Error(system_error) naming the size.
   [[nodiscard]] virtual Buffer allocate(std::size_t bytes) = 0;
 
+  /// The same, reached by this backend and by the host.
+  [[nodiscard]] virtual Buffer allocate_shared(std::size_t bytes) = 0;
+
+  /// Host memory to this backend's and back. Blocks; not ordered with any stream (see finish).
+  virtual void upload(void* to, const void* from, std::size_t bytes) = 0;
+  virtual void download(void* to, const void* from, std::size_t bytes) const = 0;
+
+  /// Waits for all that was enqueued on the stream, or on all streams.
+  virtual void finish(Stream stream) = 0;
+  virtual void finish_all() = 0;
+
+  /// What this backend's memory is called in messages: "host memory", "memory of CUDA device 1".
+  [[nodiscard]] virtual const char* memory_name() const noexcept = 0;
+
+  /// Throw Error(invalid_argument), `what` first, on a pointer to memory that is not this backend's
+  /// or a stream that cannot be used with it.
+  virtual void require_memory(const void* pointer, const char* what) const = 0;
+  virtual void require_stream(Stream stream) const = 0;
+
   /// Scratch that the stages need besides Memory and packets.
   [[nodiscard]] virtual std::size_t workspace_bytes(const Plan& plan) const = 0;
 
+  /// Writes this rank's descriptor into its slot of the roll: `descriptor` with *step (if not null)
+  /// stored at byte `step_offset`.
+  virtual void announce(const RollCall& roll, const void* descriptor, const std::uint64_t* step,
+                        std::size_t step_offset, Stream stream) = 0;
+
+  /// *roll.refused becomes 1 if the descriptor of any rank differs from rank 0's, else 0. If so and
+  /// trouble is not null, it is told which rank was the first.
+  virtual void verify(const RollCall& roll, Trouble* trouble, Stream stream) = 0;
+
   /// residual += scale * gradient; candidates for the k largest scores |a| d (see formulas.hpp)
-  /// move out of it into the workspace. A non-finite sum leaves the residual as it was and marks
-  /// the step.
+  /// move out of it into the workspace. A sum that is not finite marks the step. The sample is
+  /// seeded by *memory.step; the outcome does not depend on it.
   virtual void accumulate(const Plan& plan, const Step& step, const Memory& memory,
                           void* workspace) = 0;
 
@@ -119,28 +210,34 @@ class Backend {
                       void* workspace) = 0;
 
   /// What was selected, rounded to the wire type, in position order; what the rounding leaves over
-  /// returns to the residual.
+  /// returns to the residual. Writes all of the packet but its identity, of which only the step.
   virtual void pack(const Plan& plan, const Step& step, const Memory& memory, void* workspace,
                     const Packet& outgoing) = 0;
 
-  /// packets: [world_size]. Trusts no byte of them but this rank's own. Writes nothing.
-  virtual Verdict check(const Plan& plan, std::span<const Packet> packets) = 0;
+  /// packets: [world_size]. Trusts no byte of them but this rank's own. The verdict goes to the
+  /// workspace and the report; a verdict of sum advances *memory.step, a bad packet is told to
+  /// step.trouble.
+  virtual void check(const Plan& plan, const Step& step, const Memory& memory, void* workspace,
+                     std::span<const Packet> packets) = 0;
 
-  /// Undoes pack and accumulate of the same step: the residual is what it was before, to 1 ulp of
-  /// the larger of it, the scaled gradient, and their sum.
+  /// Nothing after a verdict of sum. Else undoes pack and accumulate of the same step: the residual
+  /// is what it was before, to 1 ulp of the larger of it, the scaled gradient, and their sum.
   virtual void restore(const Plan& plan, const Step& step, const Memory& memory,
                        void* workspace) = 0;
 
-  /// The reduction of the packets in rank order, after a verdict of sum: result and history. After
-  /// non_finite: the result is NaN, the history stays. Returns the entries of a sparse output.
-  virtual std::size_t merge(const Plan& plan, const Step& step, const Memory& memory,
-                            void* workspace, std::span<const Packet> packets,
-                            const Verdict& verdict, const Output& output) = 0;
+  /// After a verdict of sum: the reduction of the packets in rank order; result and history. After
+  /// any other: the result is NaN (of a sparse output, one entry), the history stays. The entries
+  /// of a sparse output go to the report.
+  virtual void merge(const Plan& plan, const Step& step, const Memory& memory, void* workspace,
+                     std::span<const Packet> packets, const Output& output) = 0;
 
-  /// Counts of the last accumulate and select.
+  /// Counts of the last accumulate and select. Waits for them.
   [[nodiscard]] virtual StepCounts counts(const Plan& plan, const void* workspace) const = 0;
 };
 
 [[nodiscard]] std::unique_ptr<Backend> make_host_backend();
+
+/// What Backend::check() would find in packets that lie in host memory.
+[[nodiscard]] Verdict check_on_host(const Plan& plan, std::span<const Packet> packets);
 
 }  // namespace sparccl

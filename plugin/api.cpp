@@ -23,8 +23,9 @@ void SparseAllreduce::operator()(const void* gradient, void* result, double loss
 std::size_t SparseAllreduce::sparse(const void* gradient, std::uint64_t* positions, void* values,
                                     double loss_scale, Stream stream) {
   if (positions == nullptr) {
-    throw Error(Result::invalid_argument,
-                about(name()) + "positions: expected host memory, found a null pointer");
+    throw Error(Result::invalid_argument, about(name()) + "positions: expected " +
+                                              impl_->communicator().backend().memory_name() +
+                                              ", found a null pointer");
   }
   return impl_->run(
       gradient, loss_scale, stream,

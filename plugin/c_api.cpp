@@ -55,12 +55,6 @@ static_assert(agree(Result::non_finite, sparcclNonFinite));
 static_assert(agree(Result::timeout, sparcclTimeout));
 static_assert(agree(Result::aborted, sparcclAborted));
 
-void require_no_stream(const void* stream) {
-  if (stream == nullptr) return;
-  throw Error(Result::invalid_argument,
-              "stream: expected NULL, as communicators of hosts have no streams; found a pointer");
-}
-
 void require_buffers_given(const void* sendbuff, const void* recvbuff) {
   require_not_null(sendbuff, "sendbuff");
   require_not_null(recvbuff, "recvbuff");
@@ -77,6 +71,7 @@ struct Buffers {
   std::size_t count = 0;
   DataType type = DataType::float32;
   Reduction reduction = Reduction::sum;
+  void* stream = nullptr;
 };
 
 /// The tensor that belongs to these buffers, made at the first call. Names are numbered, so that
@@ -93,7 +88,7 @@ void implicit_all_reduce(Comm& comm, const Buffers& buffers) {
                 .first;
   }
   try {
-    found->second.impl().run(buffers.send, 1.0, nullptr,
+    found->second.impl().run(buffers.send, 1.0, buffers.stream,
                              Output{.dense = buffers.recv, .reduction = buffers.reduction});
   } catch (...) {
     if (made) comm.implicit.erase(found);  // else its number would stay taken on this rank alone
@@ -148,8 +143,26 @@ sparcclResult_t sparcclCommUserRank(const sparcclComm_t comm, int* rank) {
 sparcclResult_t sparcclCommGetAsyncError(sparcclComm_t comm, sparcclResult_t* asyncError) {
   return guard([&] {
     require_not_null(asyncError, "asyncError");
-    const Result error = registry().find(comm)->communicator.async_error();
+    const std::shared_ptr<Comm> rank = registry().find(comm);
+    const Result error = rank->communicator.async_error();
+    if (error != Result::success) keep_sentence(rank->communicator.async_error_text().c_str());
     *asyncError = static_cast<sparcclResult_t>(error);
+  });
+}
+
+sparcclResult_t sparcclGroupStart() {
+  return guard([] { open_groups().push_back(std::make_unique<Group>()); });
+}
+
+sparcclResult_t sparcclGroupEnd() {
+  return guard([] {
+    if (open_groups().empty()) {
+      throw Error(Result::invalid_usage,
+                  "sparcclGroupEnd: expected an open group, found none on this thread");
+    }
+    const std::unique_ptr<Group> group = std::move(open_groups().back());
+    open_groups().pop_back();
+    group->end();
   });
 }
 
@@ -168,14 +181,14 @@ sparcclResult_t sparcclAllReduce(const void* sendbuff, void* recvbuff, size_t co
     const std::shared_ptr<Comm> rank = registry().find(comm);
     const DataType type = read_type(datatype);
     const Reduction reduction = read_reduction(op);
-    require_no_stream(stream);
+    rank->communicator.impl()->backend().require_stream(stream);
     rank->communicator.impl()->require_usable();
     if (count == 0) return;
     require_buffers_given(sendbuff, recvbuff);
     if (is_sparse(type, reduction)) {
-      implicit_all_reduce(*rank, {sendbuff, recvbuff, count, type, reduction});
+      implicit_all_reduce(*rank, {sendbuff, recvbuff, count, type, reduction, stream});
     } else {
-      rank->communicator.all_reduce(sendbuff, recvbuff, count, type, reduction);
+      rank->communicator.all_reduce(sendbuff, recvbuff, count, type, reduction, stream);
     }
   });
 }
@@ -201,11 +214,10 @@ sparcclResult_t sparcclTensorAllReduce(sparcclTensor_t tensor, const void* sendb
   return guard([&] {
     const Tensor found = registry().find(tensor);
     const Reduction reduction = read_reduction(op);
-    require_no_stream(stream);
     require_buffers_given(sendbuff, recvbuff);
     const Plan& plan = found.allreduce->impl().plan();
     if (is_sparse(plan.type, reduction)) {
-      found.allreduce->impl().run(sendbuff, loss_scale, nullptr,
+      found.allreduce->impl().run(sendbuff, loss_scale, stream,
                                   Output{.dense = recvbuff, .reduction = reduction});
       return;
     }
@@ -214,7 +226,8 @@ sparcclResult_t sparcclTensorAllReduce(sparcclTensor_t tensor, const void* sendb
                                                 name_of(reduction) + ", found " +
                                                 std::to_string(loss_scale));
     }
-    found.comm->communicator.all_reduce(sendbuff, recvbuff, plan.count, plan.type, reduction);
+    found.comm->communicator.all_reduce(sendbuff, recvbuff, plan.count, plan.type, reduction,
+                                        stream);
   });
 }
 

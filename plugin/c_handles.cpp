@@ -164,14 +164,21 @@ Registry& registry() {
   return instance;
 }
 
+std::vector<std::unique_ptr<Group>>& open_groups() {
+  static thread_local std::vector<std::unique_ptr<Group>> groups;
+  return groups;
+}
+
+void keep_sentence(const char* what) noexcept {
+  try {
+    sentence = what;
+  } catch (...) {
+    sentence.clear();
+  }
+}
+
 sparcclResult_t explain_exception() noexcept {
-  const auto keep = [](const char* what) noexcept {
-    try {
-      sentence = what;
-    } catch (...) {
-      sentence.clear();
-    }
-  };
+  const auto keep = keep_sentence;
   try {
     throw;
   } catch (const Error& error) {

@@ -10,6 +10,7 @@
 #include <mutex>
 #include <string>
 #include <tuple>
+#include <vector>
 
 #include <sparccl/sparccl.h>
 #include <sparccl/sparccl.hpp>
@@ -97,6 +98,12 @@ template <class Call>
     return explain_exception();
   }
 }
+
+/// The groups that this thread has opened by sparcclGroupStart.
+[[nodiscard]] std::vector<std::unique_ptr<Group>>& open_groups();
+
+/// Makes it what sparcclGetLastError returns on this thread.
+void keep_sentence(const char* what) noexcept;
 
 /// The sentence of the last failed call of this thread.
 [[nodiscard]] const char* last_error() noexcept;

@@ -1,6 +1,7 @@
 #include "communicator.hpp"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstring>
 #include <functional>
 #include <sstream>
@@ -9,6 +10,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "dense_all_reduce.hpp"
 #include "plan.hpp"
 #include "transport/local.hpp"
 
@@ -31,7 +33,8 @@ struct Descriptor {
   std::uint64_t name_hash;
   char name[64];  // cut, for messages
 };
-static_assert(std::is_trivially_copyable_v<Descriptor> && sizeof(Descriptor) == 136);
+static_assert(std::is_trivially_copyable_v<Descriptor> &&
+              sizeof(Descriptor) == Trouble::descriptor_bytes);
 
 constexpr std::uint64_t descriptor_magic = 0x3130306c63637073;  // "spccl001": version included
 
@@ -42,7 +45,6 @@ Descriptor describe(const Call& call) {
   d.type = static_cast<std::int32_t>(call.type);
   d.count = call.count;
   d.k = call.k;
-  d.step = call.step;
   d.wire = static_cast<std::int32_t>(call.wire);
   d.reduction = static_cast<std::int32_t>(call.reduction);
   d.distortion = static_cast<std::int32_t>(call.distortion);
@@ -85,40 +87,126 @@ bool overlap(const void* a, std::size_t a_bytes, const void* b, std::size_t b_by
 
 }  // namespace
 
-Communicator::Impl::Impl(std::unique_ptr<Transport> transport, std::unique_ptr<Backend> backend)
-    : transport_(std::move(transport)),
-      backend_(std::move(backend)),
-      descriptors_(sizeof(Descriptor) * static_cast<std::size_t>(transport_->size())) {}
+Communicator::Impl::Roll::Roll(Backend& backend, const Transport& transport)
+    : slots_(backend.allocate(static_cast<std::size_t>(transport.size()) * sizeof(Descriptor))),
+      refused_(backend.allocate(sizeof(std::uint32_t))),
+      roll_{static_cast<std::byte*>(slots_.get()), static_cast<std::uint32_t*>(refused_.get()),
+            transport.rank(), transport.size()} {}
 
-void Communicator::Impl::agree(const Call& call) {
+Communicator::Impl::Impl(std::unique_ptr<Transport> transport, std::unique_ptr<Backend> backend)
+    : backend_(std::move(backend)),
+      trouble_buffer_(backend_->allocate_shared(sizeof(Trouble))),
+      trouble_(static_cast<Trouble*>(trouble_buffer_.get())),
+      transport_(std::move(transport)),
+      roll_(*backend_, *transport_) {
+  transport_->abort_when([trouble = trouble_] { return is_set(*trouble); });
+}
+
+void Communicator::Impl::announce(const Call& call, Roll& roll, const std::uint64_t* step,
+                                  Stream stream) {
   const Descriptor own = describe(call);
-  const auto rank = static_cast<std::size_t>(transport_->rank());
-  std::memcpy(descriptors_.data() + rank * sizeof(own), &own, sizeof(own));
-  carry_out(call.name, [&] { transport_->meet(descriptors_.data(), sizeof(own)); });
-  Descriptor first;
-  std::memcpy(&first, descriptors_.data(), sizeof(first));
-  for (int r = 1; r < transport_->size(); ++r) {
-    Descriptor other;
-    std::memcpy(&other, descriptors_.data() + static_cast<std::size_t>(r) * sizeof(other),
-                sizeof(other));
-    if (std::memcmp(&first, &other, sizeof(first)) == 0) continue;
-    throw Error(Result::mismatch, about(call.name) + "the ranks disagree: rank 0 " + show(first) +
-                                      ", rank " + std::to_string(r) + " " + show(other) +
-                                      "; this is rank " + std::to_string(transport_->rank()));
+  backend_->announce(roll.get(), &own, step, offsetof(Descriptor, step), stream);
+}
+
+void Communicator::Impl::meet(std::string_view tensor, Roll& roll, Stream stream) {
+  carry_out(tensor, [&] {
+    try {
+      transport_->meet(roll.get().slots, sizeof(Descriptor), stream);
+    } catch (...) {
+      if (transport_->keeps_buffers_after_failure()) roll.leak();
+      throw;
+    }
+  });
+}
+
+void Communicator::Impl::verify(std::string_view tensor, Roll& roll, Stream stream) {
+  backend_->verify(roll.get(), trouble_, stream);
+  if (asynchronous()) return;
+  backend_->finish(stream);
+  if (!is_set(*trouble_)) return;
+  const Error error = trouble_error();
+  *trouble_ = {};  // nothing has happened: the communicator goes on
+  throw Error(error.code(), about(tensor) + error.what());
+}
+
+void Communicator::Impl::agree(const Call& call, Roll& roll, const std::uint64_t* step,
+                               Stream stream) {
+  announce(call, roll, step, stream);
+  meet(call.name, roll, stream);
+  verify(call.name, roll, stream);
+}
+
+// A roll that is given back may still be under way: stream order keeps its next use behind it where
+// the stream is the same, and a call on another stream is the caller's to order, as in NCCL.
+Communicator::Impl::Roll& Communicator::Impl::spare_roll() {
+  if (spare_rolls_.empty()) {
+    rolls_.push_back(std::make_unique<Roll>(*backend_, *transport_));
+    spare_rolls_.reserve(rolls_.size());
+    return *rolls_.back();
   }
+  Roll* const roll = spare_rolls_.back();
+  spare_rolls_.pop_back();
+  return *roll;
+}
+
+void Communicator::Impl::give_back(Roll& roll) noexcept { spare_rolls_.push_back(&roll); }
+
+std::uint32_t Communicator::Impl::add_tensor(std::string name) {
+  const std::lock_guard lock(mutex_);
+  tensors_.push_back(std::move(name));
+  return static_cast<std::uint32_t>(tensors_.size() - 1);
+}
+
+/// Without the tensor where that follows from who asks.
+Error Communicator::Impl::trouble_error() {
+  const std::string rank = std::to_string(trouble_->rank);
+  if (trouble_->kind == Verdict::Kind::refused) {
+    Descriptor first, other;
+    std::memcpy(&first, trouble_->descriptors[0], sizeof(first));
+    std::memcpy(&other, trouble_->descriptors[1], sizeof(other));
+    return Error(Result::mismatch, "the ranks disagree: rank 0 " + show(first) + ", rank " + rank +
+                                       " " + show(other) + "; this is rank " +
+                                       std::to_string(transport_->rank()));
+  }
+  const std::lock_guard lock(mutex_);
+  return Error(Result::bad_packet, about(tensors_.at(trouble_->tensor)) + "rank " + rank +
+                                       " sent a bad packet: " + text_of(trouble_->problem));
+}
+
+Result Communicator::Impl::async_error() noexcept {
+  const Result known = async_error_;
+  if (known != Result::success || !asynchronous()) return known;
+  if (is_set(*trouble_)) {
+    return trouble_->kind == Verdict::Kind::refused ? Result::mismatch : Result::bad_packet;
+  }
+  return transport_->async_error();
+}
+
+std::string Communicator::Impl::async_error_text() {
+  const Result error = async_error();
+  if (error == Result::success) return {};
+  if (error == Result::aborted) return "the communicator was aborted";
+  {
+    const std::lock_guard lock(mutex_);
+    if (async_error_ != Result::success) return reason_;
+  }
+  return is_set(*trouble_) ? trouble_error().what() : transport_->async_error_text();
 }
 
 void Communicator::Impl::require_usable() {
-  const Result error = async_error_;
+  const Result error = async_error();
   if (error == Result::success) return;
+  if (async_error_ == Result::success) fail(Error(error, async_error_text()));
   transport_->give_up(error);
   if (error == Result::aborted) throw Error(error, "the communicator was aborted");
-  throw Error(error, "the communicator cannot be used after an earlier failure: " + reason_);
+  throw Error(error,
+              "the communicator cannot be used after an earlier failure: " + async_error_text());
 }
 
 void Communicator::Impl::fail(const Error& error) noexcept {
   if (async_error_ != Result::success) return;  // the first reason stays
   try {
+    const std::lock_guard lock(mutex_);
     reason_ = error.what();
   } catch (...) {  // out of memory: the code alone has to do
   }
@@ -132,16 +220,16 @@ void Communicator::Impl::abort() noexcept {
   transport_->abort();
 }
 
-void require_buffers(const void* send, const void* recv, std::size_t send_bytes,
-                     std::size_t recv_bytes, std::string_view tensor) {
-  const auto reject = [&](const std::string& what) {
-    throw Error(Result::invalid_argument, about(tensor) + what);
-  };
-  if (send == nullptr) reject("send buffer: expected host memory, found a null pointer");
-  if (recv == nullptr) reject("receive buffer: expected host memory, found a null pointer");
-  if (send != recv && overlap(send, send_bytes, recv, recv_bytes)) {
-    reject("buffers: expected equal or disjoint ones, found some that overlap by a part");
-  }
+void require_buffers(const Backend& backend, const void* send, const void* recv,
+                     std::size_t send_bytes, std::size_t recv_bytes, std::string_view tensor) {
+  naming(tensor, [&] {
+    backend.require_memory(send, "send buffer");
+    backend.require_memory(recv, "receive buffer");
+    if (send != recv && overlap(send, send_bytes, recv, recv_bytes)) {
+      throw Error(Result::invalid_argument,
+                  "buffers: expected equal or disjoint ones, found some that overlap by a part");
+    }
+  });
 }
 
 std::vector<Communicator> Communicator::local(int world_size, const CommunicatorOptions& options) {
@@ -157,7 +245,10 @@ std::vector<Communicator> Communicator::local(int world_size, const Communicator
 }
 
 Communicator::Communicator(std::unique_ptr<Transport> transport)
-    : impl_(std::make_shared<Impl>(std::move(transport), make_host_backend())) {}
+    : Communicator(std::move(transport), make_host_backend()) {}
+
+Communicator::Communicator(std::unique_ptr<Transport> transport, std::unique_ptr<Backend> backend)
+    : impl_(std::make_shared<Impl>(std::move(transport), std::move(backend))) {}
 
 int Communicator::rank() const noexcept { return impl_->transport().rank(); }
 
@@ -165,36 +256,13 @@ int Communicator::size() const noexcept { return impl_->transport().size(); }
 
 void Communicator::all_reduce(const void* send, void* recv, std::size_t count, DataType type,
                               Reduction reduction, Stream stream) {
-  constexpr std::string_view name = "dense allreduce";
-  if (stream != nullptr) {
-    throw Error(
-        Result::invalid_argument,
-        "stream: expected a null pointer on a host communicator, found one that is not null");
-  }
-  impl_->require_usable();
-  if (reduction < Reduction::sum || reduction > Reduction::avg) {
-    throw Error(Result::invalid_argument, "reduction: expected 0 to 4, found " +
-                                              std::to_string(static_cast<std::int32_t>(reduction)));
-  }
-  const std::size_t size = size_of(type);
-  if (count > static_cast<std::size_t>(-1) / 2 / size) {
-    throw Error(Result::invalid_argument, "count: " + std::to_string(count) + " entries of " +
-                                              name_of(type) + " do not fit the address space");
-  }
-  if (count != 0) require_buffers(send, recv, count * size, count * size, name);
-  impl_->agree({.kind = Call::Kind::dense_allreduce,
-                .name = name,
-                .count = count,
-                .type = type,
-                .wire = type,
-                .reduction = reduction});
-  if (count == 0) return;
-  impl_->carry_out(
-      name, [&] { impl_->transport().all_reduce(send, recv, count, type, reduction, stream); });
+  dense_all_reduce(impl_, send, recv, count, type, reduction, stream);
 }
 
 void Communicator::abort() noexcept { impl_->abort(); }
 
 Result Communicator::async_error() const noexcept { return impl_->async_error(); }
+
+std::string Communicator::async_error_text() const { return impl_->async_error_text(); }
 
 }  // namespace sparccl

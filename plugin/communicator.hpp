@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <exception>
 #include <memory>
+#include <mutex>
 #include <new>
 #include <string>
 #include <string_view>
@@ -25,8 +26,7 @@ struct Call {
   Kind kind = Kind::dense_allreduce;
   std::string_view name;  // of the tensor; long names are compared by hash and shown cut
   std::uint64_t count = 0;
-  std::uint64_t k = 0;     // 0 for dense calls
-  std::uint64_t step = 0;  // of the tensor
+  std::uint64_t k = 0;  // 0 for dense calls
   DataType type = DataType::float32;
   DataType wire = DataType::float32;
   Reduction reduction = Reduction::sum;
@@ -42,10 +42,46 @@ class Communicator::Impl {
   [[nodiscard]] Transport& transport() noexcept { return *transport_; }
   [[nodiscard]] Backend& backend() noexcept { return *backend_; }
 
-  /// Collective. Throws Error(mismatch) on every rank, naming the first rank that differs from rank
-  /// 0, what it called and what rank 0 called; Error(aborted | timeout | ...) where a rank is
-  /// missing.
-  void agree(const Call& call);
+  /// Whether calls return before they are done; see Transport::asynchronous().
+  [[nodiscard]] bool asynchronous() const noexcept { return transport_->asynchronous(); }
+
+  /// Room for a roll call, of which each call that may be under way needs one.
+  class Roll {
+   public:
+    Roll() = default;
+    Roll(Backend& backend, const Transport& transport);
+    [[nodiscard]] const RollCall& get() const noexcept { return roll_; }
+    /// MPI may go on using it: it must never be freed.
+    void leak() noexcept { static_cast<void>(slots_.release()); }
+
+   private:
+    Backend::Buffer slots_{nullptr, nullptr};
+    Backend::Buffer refused_{nullptr, nullptr};
+    RollCall roll_;
+  };
+
+  // Agreeing that every rank is about to do the same, in three parts. step: of the tensor, backend
+  // memory, or null.
+
+  void announce(const Call& call, Roll& roll, const std::uint64_t* step, Stream stream);
+  /// Collective. Throws Error(aborted | timeout | ...) where a rank is missing.
+  void meet(std::string_view tensor, Roll& roll, Stream stream);
+  /// Throws Error(mismatch) on every rank, naming the first rank that differs from rank 0, what it
+  /// called and what rank 0 called; an asynchronous communicator fails with that later on.
+  void verify(std::string_view tensor, Roll& roll, Stream stream);
+
+  /// The three in a row.
+  void agree(const Call& call, Roll& roll, const std::uint64_t* step, Stream stream);
+
+  /// A number for Step::tensor, by which a kernel's trouble is given the tensor's name again.
+  [[nodiscard]] std::uint32_t add_tensor(std::string name);
+  [[nodiscard]] Trouble* trouble() noexcept { return trouble_; }
+
+  /// For calls of the communicator itself.
+  [[nodiscard]] Roll& roll() noexcept { return roll_; }
+  /// One that no other call uses, until it is given back. May allocate.
+  [[nodiscard]] Roll& spare_roll();
+  void give_back(Roll& roll) noexcept;
 
   /// Throws what made this communicator unusable, if anything did. After an abort() from another
   /// thread, this is where the other ranks are told.
@@ -60,15 +96,33 @@ class Communicator::Impl {
   void carry_out(std::string_view tensor, F&& part);
 
   void abort() noexcept;
-  [[nodiscard]] Result async_error() const noexcept { return async_error_; }
+
+  /// What made it unusable, or success; its sentence. From any thread. Does not wait.
+  [[nodiscard]] Result async_error() noexcept;
+  [[nodiscard]] std::string async_error_text();
 
  private:
-  std::unique_ptr<Transport> transport_;
+  [[nodiscard]] Error trouble_error();
+
   std::unique_ptr<Backend> backend_;
-  std::vector<std::byte> descriptors_;  // [size] of what agree() exchanges
-  std::string reason_;                  // of async_error_, unless that is aborted
+  Backend::Buffer trouble_buffer_{nullptr, nullptr};
+  Trouble* trouble_ = nullptr;
+  std::unique_ptr<Transport> transport_;  // its threads may look at the trouble: it goes first
+  Roll roll_;
+  std::vector<std::unique_ptr<Roll>> rolls_;  // all spare ones, for the device may be late
+  std::vector<Roll*> spare_rolls_;            // those that are not in use
+  std::mutex mutex_;                          // of what follows
+  std::vector<std::string> tensors_;
+  std::string reason_;  // of async_error_, unless that is aborted
   std::atomic<Result> async_error_ = Result::success;
 };
+
+/// Whether a kernel has found trouble. It writes while the host reads.
+[[nodiscard]] inline bool is_set(const Trouble& trouble) noexcept {
+  using Number = std::underlying_type_t<Verdict::Kind>;
+  const auto* kind = reinterpret_cast<const Number*>(&trouble.kind);
+  return __atomic_load_n(kind, __ATOMIC_ACQUIRE) != 0;
+}
 
 template <class F>
 void Communicator::Impl::carry_out(std::string_view tensor, F&& part) {
@@ -88,8 +142,19 @@ void Communicator::Impl::carry_out(std::string_view tensor, F&& part) {
   }
 }
 
-/// Null, or overlapping but unequal: throws Error(invalid_argument) that says which.
-void require_buffers(const void* send, const void* recv, std::size_t send_bytes,
-                     std::size_t recv_bytes, std::string_view tensor);
+/// part(); what it throws begins with the tensor's name.
+template <class F>
+void naming(std::string_view tensor, F&& part) {
+  try {
+    part();
+  } catch (const Error& error) {
+    throw Error(error.code(), about(tensor) + error.what());
+  }
+}
+
+/// Not memory of the backend, or overlapping but unequal: throws Error(invalid_argument) that says
+/// which.
+void require_buffers(const Backend& backend, const void* send, const void* recv,
+                     std::size_t send_bytes, std::size_t recv_bytes, std::string_view tensor);
 
 }  // namespace sparccl

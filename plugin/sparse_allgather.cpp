@@ -22,6 +22,9 @@ class SparseAllgather::Impl {
     plan_.exact = false;
     layout_ = wire::layout(plan_);
     slots_ = communicator_->backend().allocate(world() * layout_.bytes);
+    mirror_.resize(world() * layout_.bytes / sizeof(std::uint64_t));
+    step_ = communicator_->backend().allocate(sizeof(std::uint64_t));
+    roll_ = Communicator::Impl::Roll(communicator_->backend(), transport);
     for (std::size_t rank = 0; rank < world(); ++rank) {
       packets_.push_back(wire::view(plan_, slot(rank)));
     }
@@ -36,23 +39,16 @@ class SparseAllgather::Impl {
                           .name = name_,
                           .count = plan_.count,
                           .k = plan_.k,
-                          .step = step_,
                           .type = plan_.type,
-                          .wire = plan_.wire});
+                          .wire = plan_.wire},
+                         roll_, static_cast<const std::uint64_t*>(step_.get()), nullptr);
     std::ranges::fill(sizes_, std::size_t{0});  // nothing to be read if this fails
     pack(positions, values);
-    Transport& transport = communicator_->transport();
-    try {
-      communicator_->carry_out(name_,
-                               [&] { transport.all_gather(slots_.get(), layout_.bytes, nullptr); });
-    } catch (...) {
-      if (transport.keeps_buffers_after_failure()) static_cast<void>(slots_.release());
-      throw;
-    }
-    const Verdict verdict = communicator_->backend().check(plan_, packets_);
+    exchange();
+    const Verdict verdict = check_on_host(plan_, packets_);
     if (verdict.kind != Verdict::Kind::sum) {
       const Error error(Result::bad_packet, about(name_) + "rank " + std::to_string(verdict.rank) +
-                                                " sent a bad packet: " + verdict.problem);
+                                                " sent a bad packet: " + text_of(verdict.problem));
       communicator_->fail(error);
       throw error;
     }
@@ -60,7 +56,8 @@ class SparseAllgather::Impl {
       unpack(rank);
       sizes_[rank] = static_cast<std::size_t>(*packets_[rank].entries);
     }
-    ++step_;
+    ++steps_;
+    communicator_->backend().upload(step_.get(), &steps_, sizeof(steps_));
   }
 
   [[nodiscard]] std::span<const std::uint64_t> positions(int rank) const {
@@ -71,8 +68,28 @@ class SparseAllgather::Impl {
 
  private:
   [[nodiscard]] std::size_t world() const { return static_cast<std::size_t>(plan_.world_size); }
-  [[nodiscard]] std::byte* slot(std::size_t rank) const {
-    return static_cast<std::byte*>(slots_.get()) + rank * layout_.bytes;
+  [[nodiscard]] std::byte* slot(std::size_t rank) {
+    return reinterpret_cast<std::byte*>(mirror_.data()) + rank * layout_.bytes;
+  }
+
+  /// The packets lie in the backend's memory while they travel, in the host's else.
+  void exchange() {
+    Backend& backend = communicator_->backend();
+    Transport& transport = communicator_->transport();
+    const auto own = static_cast<std::size_t>(plan_.rank);
+    backend.upload(static_cast<std::byte*>(slots_.get()) + own * layout_.bytes, slot(own),
+                   layout_.bytes);
+    try {
+      communicator_->carry_out(name_, [&] {
+        transport.all_gather(slots_.get(), layout_.bytes, nullptr);
+        backend.finish(nullptr);
+      });
+    } catch (...) {
+      if (transport.keeps_buffers_after_failure()) static_cast<void>(slots_.release());
+      throw;
+    }
+    communicator_->require_usable();
+    backend.download(mirror_.data(), slots_.get(), world() * layout_.bytes);
   }
 
   [[nodiscard]] std::size_t require_rank(int rank) const {
@@ -108,7 +125,7 @@ class SparseAllgather::Impl {
   void pack(std::span<const std::uint64_t> positions, const void* values) {
     const auto rank = static_cast<std::size_t>(plan_.rank);
     const Packet& own = packets_[rank];
-    wire::write_identity(plan_, step_, slot(rank));
+    wire::write_identity(plan_, steps_, slot(rank));
     *own.flags = 0;
     *own.entries = positions.size();
     std::fill_n(own.per_block, plan_.blocks(), 0u);
@@ -140,7 +157,10 @@ class SparseAllgather::Impl {
   std::vector<Packet> packets_;
   std::vector<std::uint64_t> positions_;  // [P][k]
   std::vector<std::size_t> sizes_;        // [P] of the last call; 0 if it failed
-  std::uint64_t step_ = 0;
+  std::vector<std::uint64_t> mirror_;     // [P] packets, in host memory
+  Backend::Buffer step_{nullptr, nullptr};
+  std::uint64_t steps_ = 0;
+  Communicator::Impl::Roll roll_;
 };
 
 SparseAllgather::SparseAllgather(const Communicator& communicator, std::string name,

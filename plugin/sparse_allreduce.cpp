@@ -3,7 +3,9 @@
 #include <chrono>
 #include <cmath>
 #include <utility>
+#include <vector>
 
+#include "group.hpp"
 #include "plan.hpp"
 
 namespace sparccl {
@@ -28,89 +30,158 @@ std::size_t SparseAllreduce::Impl::run(const void* gradient, double loss_scale, 
                                        const Output& output) {
   communicator_->require_usable();
   require_arguments(gradient, loss_scale, stream, output);
+  const Run run{step_of(gradient, loss_scale, stream), output};
+  if (communicator_->asynchronous()) return run_asynchronously(run);
 
-  Backend& backend = communicator_->backend();
-  void* scratch = work_.scratch.get();
-  const Packet& outgoing = work_.packets[static_cast<std::size_t>(plan_.rank)];
-  const Step step{gradient, 1.0 / loss_scale, step_, stream};
   StageSeconds seconds;
   StopWatch watch;
-
-  communicator_->agree(call(output.reduction));
+  communicator_->agree(call(output.reduction), work_.roll, memory_.step, stream);
   seconds.wait = watch.lap();
-  backend.accumulate(plan_, step, memory_, scratch);
+  backend().accumulate(plan_, run.step, memory_, scratch());
   seconds.accumulate = watch.lap();
-  backend.select(plan_, step, memory_, scratch);
+  backend().select(plan_, run.step, memory_, scratch());
   seconds.select = watch.lap();
-  wire::write_identity(plan_, step_, slot(plan_.rank));
-  backend.pack(plan_, step, memory_, scratch, outgoing);
+  backend().pack(plan_, run.step, memory_, scratch(), outgoing());
   seconds.pack = watch.lap();
-  exchange(step);
+  exchange(run);
   seconds.exchange = watch.lap();
-  const Verdict verdict = backend.check(plan_, work_.packets);
-  if (verdict.kind != Verdict::Kind::sum) {
-    backend.restore(plan_, step, memory_, scratch);
-  }
-  if (verdict.kind == Verdict::Kind::bad_packet) reject_packet(verdict);
-  const std::size_t written =
-      backend.merge(plan_, step, memory_, scratch, work_.packets, verdict, output);
+  finish(run);
+  backend().finish(stream);
   seconds.merge = watch.lap();
-
-  record(seconds, verdict);
-  if (verdict.kind == Verdict::Kind::non_finite && options_.non_finite == NonFinite::error) {
-    throw Error(Result::non_finite, about(name_) + "rank " + std::to_string(verdict.rank) +
-                                        " expected a finite gradient, found a NaN or an Inf");
-  }
-  return written;
+  record(seconds);
+  return conclude();
 }
 
-void SparseAllreduce::Impl::exchange(const Step& step) {
+void SparseAllreduce::Impl::prepare(const Run& run) {
+  communicator_->carry_out(name_, [&] {
+    backend().accumulate(plan_, run.step, memory_, scratch());
+    backend().select(plan_, run.step, memory_, scratch());
+    backend().pack(plan_, run.step, memory_, scratch(), outgoing());
+  });
+}
+
+void SparseAllreduce::Impl::exchange(const Run& run) {
   Transport& transport = communicator_->transport();
   try {
-    communicator_->carry_out(
-        name_, [&] { transport.all_gather(work_.slots.get(), work_.layout.bytes, step.stream); });
+    communicator_->carry_out(name_, [&] {
+      transport.all_gather(work_.slots.get(), work_.layout.bytes, run.step.stream);
+    });
   } catch (...) {
-    communicator_->backend().restore(plan_, step, memory_, work_.scratch.get());
+    backend().restore(plan_, run.step, memory_, scratch());
     if (transport.keeps_buffers_after_failure()) static_cast<void>(work_.slots.release());
     throw;
   }
 }
 
+void SparseAllreduce::Impl::finish(const Run& run) {
+  communicator_->carry_out(name_, [&] {
+    backend().check(plan_, run.step, memory_, scratch(), work_.packets);
+    backend().restore(plan_, run.step, memory_, scratch());
+    backend().merge(plan_, run.step, memory_, scratch(), work_.packets, run.output);
+  });
+}
+
+/// A call in a group: the same parts, apart.
+class SparseAllreduce::Impl::GroupedCall final : public PhasedCall {
+ public:
+  GroupedCall(Impl& impl, const Run& run) : impl_(impl), run_(run) {}
+
+  Communicator::Impl& communicator() noexcept override { return *impl_.communicator_; }
+  void announce() override {
+    communicator().announce(impl_.call(run_.output.reduction), impl_.work_.roll, impl_.memory_.step,
+                            run_.step.stream);
+  }
+  void meet() override { communicator().meet(impl_.name_, impl_.work_.roll, run_.step.stream); }
+  void prepare() override {
+    communicator().verify(impl_.name_, impl_.work_.roll, run_.step.stream);
+    prepared_ = true;
+    impl_.prepare(run_);
+  }
+  void exchange() override { impl_.exchange(run_); }
+  void finish() override { impl_.finish(run_); }
+  void abandon() noexcept override {
+    if (!prepared_) return;
+    try {
+      impl_.backend().restore(impl_.plan_, run_.step, impl_.memory_, impl_.scratch());
+    } catch (...) {  // the device is lost, and the state with it
+    }
+  }
+
+ private:
+  Impl& impl_;
+  Run run_;
+  bool prepared_ = false;
+};
+
+std::size_t SparseAllreduce::Impl::run_asynchronously(const Run& run) {
+  if (in_group()) {
+    if (run.output.dense == nullptr) {
+      throw Error(
+          Result::invalid_usage,
+          about(name_) + "sparse(): expected to be called outside of a group, for it waits");
+    }
+    add_to_group(std::make_unique<GroupedCall>(*this, run));
+    return 0;
+  }
+  communicator_->agree(call(run.output.reduction), work_.roll, memory_.step, run.step.stream);
+  prepare(run);
+  exchange(run);
+  finish(run);
+  if (run.output.dense != nullptr) return 0;
+  backend().finish(run.step.stream);
+  communicator_->require_usable();
+  return static_cast<std::size_t>(memory_.report->written);
+}
+
+/// After a call that has waited: what it came to.
+std::size_t SparseAllreduce::Impl::conclude() {
+  const Report& report = *memory_.report;
+  if (report.verdict.kind == Verdict::Kind::bad_packet) reject_packet(report.verdict);
+  if (report.verdict.kind == Verdict::Kind::non_finite && options_.non_finite == NonFinite::error) {
+    throw Error(Result::non_finite, about(name_) + "rank " + std::to_string(report.verdict.rank) +
+                                        " expected a finite gradient, found a NaN or an Inf");
+  }
+  return static_cast<std::size_t>(report.written);
+}
+
 void SparseAllreduce::Impl::reject_packet(const Verdict& verdict) {
   std::string message = about(name_) + "rank " + std::to_string(verdict.rank) +
-                        " sent a bad packet: " + verdict.problem;
-  const std::string field = wire::describe_identity(plan_, step_, slot(verdict.rank));
+                        " sent a bad packet: " + text_of(verdict.problem);
+  std::vector<std::byte> sound(wire::identity_bytes()), found(wire::identity_bytes());
+  backend().download(sound.data(), slot(plan_.rank), sound.size());
+  backend().download(found.data(), slot(verdict.rank), found.size());
+  const std::string field = wire::describe_identity(sound.data(), found.data());
   if (!field.empty()) message += " (" + field + ")";
   const Error error(Result::bad_packet, message);
   communicator_->fail(error);
   throw error;
 }
 
-void SparseAllreduce::Impl::record(const StageSeconds& seconds, const Verdict& verdict) {
+void SparseAllreduce::Impl::record(const StageSeconds& seconds) {
+  if (memory_.report->verdict.kind == Verdict::Kind::bad_packet) return;
+  last_seconds_ = seconds;
+  seconds_.wait += seconds.wait;
+  seconds_.accumulate += seconds.accumulate;
+  seconds_.select += seconds.select;
+  seconds_.pack += seconds.pack;
+  seconds_.exchange += seconds.exchange;
+  seconds_.merge += seconds.merge;
+}
+
+Step SparseAllreduce::Impl::step_of(const void* gradient, double loss_scale, Stream stream) {
   const auto world = static_cast<std::uint64_t>(plan_.world_size);
-  const StepCounts counts = communicator_->backend().counts(plan_, work_.scratch.get());
-  const std::uint64_t sent = *work_.packets[static_cast<std::size_t>(plan_.rank)].entries;
-  const std::uint64_t tensor_bytes = plan_.count * size_of(plan_.type);
-  ++stats_.steps;
-  stats_.entries += sent;
-  stats_.candidates += counts.candidates;
-  stats_.fallbacks += counts.fallbacks;
-  stats_.wire_bytes += (world - 1) * work_.layout.bytes;
-  stats_.dense_bytes += 2 * (world - 1) * tensor_bytes / world;
-  stats_.last_entries = sent;
-  stats_.last_candidates = counts.candidates;
-  stats_.last_seconds = seconds;
-  stats_.seconds.wait += seconds.wait;
-  stats_.seconds.accumulate += seconds.accumulate;
-  stats_.seconds.select += seconds.select;
-  stats_.seconds.pack += seconds.pack;
-  stats_.seconds.exchange += seconds.exchange;
-  stats_.seconds.merge += seconds.merge;
-  if (verdict.kind == Verdict::Kind::non_finite) {
-    ++stats_.non_finite_steps;
-  } else {
-    ++step_;
+  Step step;
+  step.gradient = gradient;
+  step.scale = 1.0 / loss_scale;
+  step.stream = stream;
+  step.wire_bytes = (world - 1) * work_.layout.bytes;
+  step.dense_bytes = 2 * (world - 1) * (plan_.count * size_of(plan_.type)) / world;
+  if (communicator_->asynchronous()) {
+    step.refused = work_.roll.get().refused;
+    step.trouble = communicator_->trouble();
+    step.tensor = number_;
   }
+  return step;
 }
 
 Call SparseAllreduce::Impl::call(Reduction reduction) const {
@@ -118,7 +189,6 @@ Call SparseAllreduce::Impl::call(Reduction reduction) const {
           .name = name_,
           .count = plan_.count,
           .k = plan_.k,
-          .step = step_,
           .type = plan_.type,
           .wire = plan_.wire,
           .reduction = reduction,
@@ -130,14 +200,16 @@ Call SparseAllreduce::Impl::call(Reduction reduction) const {
 void SparseAllreduce::Impl::require_arguments(const void* gradient, double loss_scale,
                                               Stream stream, const Output& output) const {
   const std::size_t bytes = plan_.count * size_of(plan_.type);
+  const Backend& backend = communicator_->backend();
+  naming(name_, [&] { backend.require_stream(stream); });
   if (output.dense != nullptr || output.positions == nullptr) {
-    require_buffers(gradient, output.dense, bytes, bytes, name_);
+    require_buffers(backend, gradient, output.dense, bytes, bytes, name_);
   } else {
-    const std::size_t capacity = plan_.sparse_capacity();
-    require_buffers(gradient, output.values, bytes, capacity * size_of(plan_.type), name_);
-    require_buffers(gradient, output.positions, bytes, capacity * sizeof(std::uint64_t), name_);
-    require_buffers(output.positions, output.values, capacity * sizeof(std::uint64_t),
-                    capacity * size_of(plan_.type), name_);
+    const std::size_t values_bytes = plan_.sparse_capacity() * size_of(plan_.type);
+    const std::size_t positions_bytes = plan_.sparse_capacity() * sizeof(std::uint64_t);
+    require_buffers(backend, gradient, output.values, bytes, values_bytes, name_);
+    require_buffers(backend, gradient, output.positions, bytes, positions_bytes, name_);
+    require_buffers(backend, output.positions, output.values, positions_bytes, values_bytes, name_);
     const void* const values = output.values;
     if (gradient == values || gradient == output.positions || values == output.positions) {
       throw Error(Result::invalid_argument,
@@ -153,12 +225,6 @@ void SparseAllreduce::Impl::require_arguments(const void* gradient, double loss_
                     "loss scale: expected a number > 0 whose inverse is a float, found " +
                     std::to_string(loss_scale));
   }
-  if (stream != nullptr) {
-    throw Error(Result::invalid_argument,
-                about(name_) +
-                    "stream: expected a null pointer on a host communicator, found one "
-                    "that is not null");
-  }
 }
 
 SparseAllreduce::Impl::Impl(std::shared_ptr<Communicator::Impl> communicator, std::string name,
@@ -166,11 +232,32 @@ SparseAllreduce::Impl::Impl(std::shared_ptr<Communicator::Impl> communicator, st
     : communicator_(std::move(communicator)), name_(std::move(name)), options_(options) {
   const Transport& transport = communicator_->transport();
   plan_ = make_plan(name_, count, type, options_, {transport.rank(), transport.size()});
-  Backend& backend = communicator_->backend();
-  residual_ = backend.allocate(plan_.count * size_of(plan_.accumulator()));
+  require_policy(options_);
+  number_ = communicator_->add_tensor(name_);
+  residual_ = backend().allocate(plan_.count * size_of(plan_.accumulator()));
+  step_ = backend().allocate(sizeof(std::uint64_t));
+  report_ = backend().allocate_shared(sizeof(Report));
   memory_.residual = residual_.get();
-  history_ = make_history(backend, plan_, plan_.k, memory_);
+  memory_.step = static_cast<std::uint64_t*>(step_.get());
+  memory_.report = static_cast<Report*>(report_.get());
+  history_ = make_history(backend(), plan_, plan_.k, memory_);
   work_ = make_work(plan_);
+}
+
+SparseAllreduce::Impl::~Impl() {
+  try {
+    communicator_->backend().finish_all();  // kernels may still use what is about to be freed
+  } catch (...) {
+  }
+}
+
+/// A call that has returned cannot throw.
+void SparseAllreduce::Impl::require_policy(const Options& options) const {
+  if (!communicator_->asynchronous() || options.non_finite == NonFinite::propagate) return;
+  throw Error(Result::invalid_argument,
+              about(name_) +
+                  "non-finite policy: expected propagate on an asynchronous communicator, whose "
+                  "calls return before the gradient is read; found error");
 }
 
 SparseAllreduce::Impl::Work SparseAllreduce::Impl::make_work(const Plan& plan) const {
@@ -181,10 +268,15 @@ SparseAllreduce::Impl::Work SparseAllreduce::Impl::make_work(const Plan& plan) c
   work.scratch_bytes = backend.workspace_bytes(plan);
   work.scratch = backend.allocate(work.scratch_bytes);
   work.slots = backend.allocate(world * work.layout.bytes);
+  auto* const slots = static_cast<std::byte*>(work.slots.get());
   for (std::size_t rank = 0; rank < world; ++rank) {
-    work.packets.push_back(
-        wire::view(plan, static_cast<std::byte*>(work.slots.get()) + rank * work.layout.bytes));
+    work.packets.push_back(wire::view(plan, slots + rank * work.layout.bytes));
   }
+  std::vector<std::byte> identity(wire::identity_bytes());
+  wire::write_identity(plan, 0, identity.data());  // pack() writes the step
+  backend.upload(slots + static_cast<std::size_t>(plan.rank) * work.layout.bytes, identity.data(),
+                 identity.size());
+  work.roll = Communicator::Impl::Roll(backend, communicator_->transport());
   return work;
 }
 
@@ -196,12 +288,13 @@ std::byte* SparseAllreduce::Impl::slot(int rank) const {
 void SparseAllreduce::Impl::set_options(const Options& options) {
   const Plan plan =
       make_plan(name_, plan_.count, plan_.type, options, {plan_.rank, plan_.world_size});
+  backend().finish_all();
   Work work = make_work(plan);
-  const std::size_t capacity = std::max(plan.k, history_entries(plan_, memory_));
+  const std::size_t capacity = std::max(plan.k, history_entries(backend(), plan_, memory_));
   if (capacity != history_.capacity) {
     Memory memory = memory_;
-    History history = make_history(communicator_->backend(), plan, capacity, memory);
-    copy_history(plan_, memory_, memory);
+    History history = make_history(backend(), plan, capacity, memory);
+    copy_history(backend(), plan_, memory_, memory);
     history_ = std::move(history);
     memory_ = memory;
   }
@@ -211,24 +304,40 @@ void SparseAllreduce::Impl::set_options(const Options& options) {
 }
 
 Stats SparseAllreduce::Impl::stats() const noexcept {
-  Stats stats = stats_;
+  const Report& report = *memory_.report;
+  Stats stats;
+  stats.steps = report.steps;
+  stats.non_finite_steps = report.non_finite_steps;
+  stats.entries = report.entries;
+  stats.candidates = report.candidates;
+  stats.fallbacks = report.fallbacks;
+  stats.wire_bytes = report.wire_bytes;
+  stats.dense_bytes = report.dense_bytes;
+  stats.last_entries = report.last_entries;
+  stats.last_candidates = report.last_candidates;
   stats.packet_bytes = work_.layout.bytes;
   stats.residual_bytes = plan_.count * size_of(plan_.accumulator());
   stats.workspace_bytes = work_.scratch_bytes + history_.bytes +
                           static_cast<std::size_t>(plan_.world_size) * work_.layout.bytes;
+  stats.seconds = seconds_;
+  stats.last_seconds = last_seconds_;
   return stats;
 }
 
 void SparseAllreduce::Impl::save(const std::filesystem::path& path) const {
-  save_state(path, {name_, plan_}, step_, memory_);
+  communicator_->backend().finish_all();
+  save_state(path, {name_, plan_}, copy_state(communicator_->backend(), plan_, memory_));
 }
 
 void SparseAllreduce::Impl::load(const std::filesystem::path& path) {
-  LoadedState state = load_state(path, {name_, plan_}, communicator_->backend());
-  residual_ = std::move(state.residual);
-  history_ = std::move(state.history);
-  memory_ = state.memory;
-  step_ = state.step;
+  const StateCopy state = load_state(path, {name_, plan_});
+  Memory memory = memory_;
+  History history =
+      make_history(backend(), plan_, std::max(state.offsets.size(), std::size_t{plan_.k}), memory);
+  backend().finish_all();
+  put_state(backend(), state, memory);
+  history_ = std::move(history);
+  memory_ = memory;
 }
 
 }  // namespace sparccl

@@ -19,6 +19,7 @@ class SparseAllreduce::Impl {
  public:
   Impl(std::shared_ptr<Communicator::Impl> communicator, std::string name, std::size_t count,
        DataType type, const Options& options);
+  ~Impl();
 
   /// One step; see SparseAllreduce::operator(). Returns the entries of a sparse output.
   std::size_t run(const void* gradient, double loss_scale, Stream stream, const Output& output);
@@ -34,6 +35,7 @@ class SparseAllreduce::Impl {
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
   [[nodiscard]] Stats stats() const noexcept;
   [[nodiscard]] const Memory& memory() const noexcept { return memory_; }
+  [[nodiscard]] Communicator::Impl& communicator() const noexcept { return *communicator_; }
 
  private:
   /// Scratch and packets of a plan.
@@ -43,27 +45,49 @@ class SparseAllreduce::Impl {
     std::size_t scratch_bytes = 0;
     Backend::Buffer slots{nullptr, nullptr};  // [P] packets; this rank packs into its own slot
     std::vector<Packet> packets;              // [P] views of the slots
+    Communicator::Impl::Roll roll;
   };
+
+  /// One call: what goes in, where it comes out.
+  struct Run {
+    Step step;
+    Output output;
+  };
+  class GroupedCall;
 
   [[nodiscard]] Work make_work(const Plan& plan) const;
   [[nodiscard]] std::byte* slot(int rank) const;
   [[nodiscard]] Call call(Reduction reduction) const;
   void require_arguments(const void* gradient, double loss_scale, Stream stream,
                          const Output& output) const;
-  void exchange(const Step& step);
+  void require_policy(const Options& options) const;
+  [[nodiscard]] Step step_of(const void* gradient, double loss_scale, Stream stream);
+  std::size_t run_asynchronously(const Run& run);
+  void prepare(const Run& run);
+  void exchange(const Run& run);
+  void finish(const Run& run);
+  [[nodiscard]] std::size_t conclude();
   [[noreturn]] void reject_packet(const Verdict& verdict);
-  void record(const StageSeconds& seconds, const Verdict& verdict);
+  void record(const StageSeconds& seconds);
+
+  [[nodiscard]] Backend& backend() noexcept { return communicator_->backend(); }
+  [[nodiscard]] void* scratch() noexcept { return work_.scratch.get(); }
+  [[nodiscard]] const Packet& outgoing() const noexcept {
+    return work_.packets[static_cast<std::size_t>(plan_.rank)];
+  }
 
   std::shared_ptr<Communicator::Impl> communicator_;
   std::string name_;
   Options options_;
   Plan plan_;
   Memory memory_;
+  std::uint32_t number_ = 0;  // of the tensor, at its communicator
   Backend::Buffer residual_{nullptr, nullptr};
+  Backend::Buffer step_{nullptr, nullptr};
+  Backend::Buffer report_{nullptr, nullptr};
   History history_;
   Work work_;
-  std::uint64_t step_ = 0;
-  Stats stats_;
+  StageSeconds seconds_, last_seconds_;
 };
 
 }  // namespace sparccl

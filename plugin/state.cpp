@@ -10,6 +10,7 @@
 #include <sstream>
 #include <system_error>
 #include <type_traits>
+#include <vector>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -40,16 +41,27 @@ constexpr std::uint32_t state_version = 1;
 
 std::size_t accumulator_bytes(const Plan& plan) { return size_of(plan.accumulator()); }
 
+/// Room for the state of a tensor with so many entries in its history.
+StateCopy make_copy(const Plan& plan, std::size_t entries) {
+  StateCopy state;
+  state.residual.resize(plan.count * accumulator_bytes(plan));
+  state.per_block.resize(plan.blocks());
+  state.offsets.resize(entries);
+  state.ratios.resize(entries * accumulator_bytes(plan));
+  return state;
+}
+
 /// The parts of the file behind the header and the name, in order.
-struct Part {
-  void* data;
-  std::size_t bytes;
-};
-std::array<Part, 4> parts_of(const Plan& plan, const Memory& memory, std::size_t entries) {
-  return {{{memory.residual, plan.count * accumulator_bytes(plan)},
-           {memory.sent_per_block, plan.blocks() * sizeof(std::uint32_t)},
-           {memory.sent_offsets, entries * sizeof(std::uint16_t)},
-           {memory.sent_ratios, entries * accumulator_bytes(plan)}}};
+template <class State>
+auto parts_of(State& state) {
+  return std::array{std::as_writable_bytes(std::span(state.residual)),
+                    std::as_writable_bytes(std::span(state.per_block)),
+                    std::as_writable_bytes(std::span(state.offsets)),
+                    std::as_writable_bytes(std::span(state.ratios))};
+}
+std::array<std::span<const std::byte>, 4> parts_of(const StateCopy& state) {
+  return {std::as_bytes(std::span(state.residual)), std::as_bytes(std::span(state.per_block)),
+          std::as_bytes(std::span(state.offsets)), std::as_bytes(std::span(state.ratios))};
 }
 
 class Checksum {
@@ -118,16 +130,16 @@ void require_owner(const std::filesystem::path& path, const StateOwner& owner, c
 }
 
 /// The checksum tells accidents; this tells a file that was made to mislead.
-void require_sound(const std::filesystem::path& path, const Plan& plan, const Memory& memory,
-                   std::size_t entries) {
+void require_sound(const std::filesystem::path& path, const Plan& plan, const StateCopy& state) {
+  const std::size_t entries = state.offsets.size();
   std::size_t sum = 0;
   for (std::size_t block = 0; block < plan.blocks(); ++block) {
     const std::size_t length = std::min(block_size, plan.count - block * block_size);
-    const std::size_t in_block = memory.sent_per_block[block];
+    const std::size_t in_block = state.per_block[block];
     if (in_block > length || in_block > entries - sum) {
       reject(path, "history", "as many entries as its block table counts", "more in the table");
     }
-    const std::uint16_t* offsets = memory.sent_offsets + sum;
+    const std::uint16_t* offsets = state.offsets.data() + sum;
     for (std::size_t i = 0; i < in_block; ++i) {
       if (offsets[i] >= length || (i > 0 && offsets[i] <= offsets[i - 1])) {
         reject(path, "history", "ascending positions inside the tensor", "others");
@@ -137,7 +149,8 @@ void require_sound(const std::filesystem::path& path, const Plan& plan, const Me
   }
   if (sum != entries) reject(path, "entries of the history", entries, sum);
   visit_accumulator(plan.accumulator(), [&]<class A>(Tag<A>) {
-    const std::span<const A> residual(static_cast<const A*>(memory.residual), plan.count);
+    const std::span<const A> residual(reinterpret_cast<const A*>(state.residual.data()),
+                                      plan.count);
     if (!std::ranges::all_of(residual, [](A a) { return is_finite(a); })) {
       reject(path, "residual", "finite values", "NaN or Inf");
     }
@@ -160,28 +173,54 @@ History make_history(Backend& backend, const Plan& plan, std::size_t capacity, M
   return history;
 }
 
-std::size_t history_entries(const Plan& plan, const Memory& memory) {
-  return std::accumulate(memory.sent_per_block, memory.sent_per_block + plan.blocks(),
-                         std::size_t{0});
+std::size_t history_entries(const Backend& backend, const Plan& plan, const Memory& memory) {
+  std::vector<std::uint32_t> per_block(plan.blocks());
+  backend.download(per_block.data(), memory.sent_per_block, plan.blocks() * sizeof(std::uint32_t));
+  return std::accumulate(per_block.begin(), per_block.end(), std::size_t{0});
 }
 
-void copy_history(const Plan& plan, const Memory& from, const Memory& to) {
-  const std::size_t entries = history_entries(plan, from);
-  std::copy_n(from.sent_per_block, plan.blocks(), to.sent_per_block);
-  std::copy_n(from.sent_offsets, entries, to.sent_offsets);
-  std::memcpy(to.sent_ratios, from.sent_ratios, entries * accumulator_bytes(plan));
+void copy_history(Backend& backend, const Plan& plan, const Memory& from, const Memory& to) {
+  const std::size_t entries = history_entries(backend, plan, from);
+  const auto copy = [&](void* target, const void* source, std::size_t bytes) {
+    std::vector<std::byte> between(bytes);
+    backend.download(between.data(), source, bytes);
+    backend.upload(target, between.data(), bytes);
+  };
+  copy(to.sent_per_block, from.sent_per_block, plan.blocks() * sizeof(std::uint32_t));
+  copy(to.sent_offsets, from.sent_offsets, entries * sizeof(std::uint16_t));
+  copy(to.sent_ratios, from.sent_ratios, entries * accumulator_bytes(plan));
 }
 
-void save_state(const std::filesystem::path& path, const StateOwner& owner, std::uint64_t step,
-                const Memory& memory) {
+StateCopy copy_state(const Backend& backend, const Plan& plan, const Memory& from) {
+  StateCopy state = make_copy(plan, history_entries(backend, plan, from));
+  const void* const sources[] = {from.residual, from.sent_per_block, from.sent_offsets,
+                                 from.sent_ratios};
+  const auto parts = parts_of(state);
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    backend.download(parts[i].data(), sources[i], parts[i].size());
+  }
+  backend.download(&state.step, from.step, sizeof(state.step));
+  return state;
+}
+
+void put_state(Backend& backend, const StateCopy& state, const Memory& to) {
+  void* const targets[] = {to.residual, to.sent_per_block, to.sent_offsets, to.sent_ratios};
+  const auto parts = parts_of(state);
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    backend.upload(targets[i], parts[i].data(), parts[i].size());
+  }
+  backend.upload(to.step, &state.step, sizeof(state.step));
+}
+
+void save_state(const std::filesystem::path& path, const StateOwner& owner,
+                const StateCopy& state) {
   const Plan& plan = owner.plan;
-  const std::size_t entries = history_entries(plan, memory);
   const Header header = {state_magic,
                          state_version,
                          static_cast<std::uint32_t>(owner.name.size()),
                          plan.count,
-                         step,
-                         entries,
+                         state.step,
+                         state.offsets.size(),
                          static_cast<std::int32_t>(plan.type),
                          static_cast<std::int32_t>(plan.distortion),
                          plan.rank,
@@ -196,7 +235,7 @@ void save_state(const std::filesystem::path& path, const StateOwner& owner, std:
   };
   write(&header, sizeof(header));
   write(owner.name.data(), owner.name.size());
-  for (const Part& part : parts_of(plan, memory, entries)) write(part.data, part.bytes);
+  for (const auto& part : parts_of(state)) write(part.data(), part.size());
   const std::uint64_t sum = checksum.value();
   file.write(reinterpret_cast<const char*>(&sum), sizeof(sum));
   file.close();
@@ -216,8 +255,7 @@ void save_state(const std::filesystem::path& path, const StateOwner& owner, std:
   }
 }
 
-LoadedState load_state(const std::filesystem::path& path, const StateOwner& owner,
-                       Backend& backend) {
+StateCopy load_state(const std::filesystem::path& path, const StateOwner& owner) {
   const Plan& plan = owner.plan;
   std::error_code error;
   if (!std::filesystem::is_regular_file(path, error)) {
@@ -239,22 +277,20 @@ LoadedState load_state(const std::filesystem::path& path, const StateOwner& owne
   if (header.entries > plan.count) {
     reject(path, "entries of the history", "at most the count", header.entries);
   }
-  LoadedState state;
-  state.step = header.step;
   const auto entries = static_cast<std::size_t>(header.entries);
   std::uint64_t expected = least + name.size();
-  for (const Part& part : parts_of(plan, state.memory, entries)) expected += part.bytes;
+  expected += plan.blocks() * sizeof(std::uint32_t) + entries * sizeof(std::uint16_t);
+  expected += (plan.count + entries) * accumulator_bytes(plan);
   require_same(path, "bytes", expected, reader.bytes());
 
-  state.residual = backend.allocate(plan.count * accumulator_bytes(plan));
-  state.memory.residual = state.residual.get();
-  state.history = make_history(backend, plan, std::max(entries, plan.k), state.memory);
-  for (const Part& part : parts_of(plan, state.memory, entries)) reader.read(part.data, part.bytes);
+  StateCopy state = make_copy(plan, entries);
+  state.step = header.step;
+  for (const auto& part : parts_of(state)) reader.read(part.data(), part.size());
   const std::uint64_t computed = reader.checksum();
   std::uint64_t stored = 0;
   reader.read(&stored, sizeof(stored));
   require_same(path, "checksum", stored, computed);
-  require_sound(path, plan, state.memory, entries);
+  require_sound(path, plan, state);
   return state;
 }
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "stages.hpp"
 
@@ -22,31 +23,37 @@ struct History {
   std::size_t bytes = 0;
 };
 
+/// The state of a tensor in host memory, whatever its backend.
+struct StateCopy {
+  std::uint64_t step = 0;
+  std::vector<std::byte> residual;
+  std::vector<std::uint32_t> per_block;
+  std::vector<std::uint16_t> offsets;
+  std::vector<std::byte> ratios;
+};
+
+/// Backend memory to the host's and back. Nothing may be under way on the device. `to` has room for
+/// the history.
+[[nodiscard]] StateCopy copy_state(const Backend& backend, const Plan& plan, const Memory& from);
+void put_state(Backend& backend, const StateCopy& state, const Memory& to);
+
 /// Allocates a history for `capacity` entries and points memory.sent_* at it.
 [[nodiscard]] History make_history(Backend& backend, const Plan& plan, std::size_t capacity,
                                    Memory& memory);
 
 /// Entries in the history: the sum of its block table.
-[[nodiscard]] std::size_t history_entries(const Plan& plan, const Memory& memory);
+[[nodiscard]] std::size_t history_entries(const Backend& backend, const Plan& plan,
+                                          const Memory& memory);
 
 /// Copies block table, offsets and ratios. `to` has room for them.
-void copy_history(const Plan& plan, const Memory& from, const Memory& to);
+void copy_history(Backend& backend, const Plan& plan, const Memory& from, const Memory& to);
 
 /// Writes to a file beside `path` and renames it, so that other processes see `path` whole at any
 /// time (after a power failure it is as the file system leaves it: nothing is synced). Throws
 /// Error(system_error) with the system's reason.
-void save_state(const std::filesystem::path& path, const StateOwner& owner, std::uint64_t step,
-                const Memory& memory);
-
-struct LoadedState {
-  std::uint64_t step = 0;
-  Backend::Buffer residual{nullptr, nullptr};
-  History history;
-  Memory memory;
-};
+void save_state(const std::filesystem::path& path, const StateOwner& owner, const StateCopy& state);
 
 /// Reads and checks everything before it returns. Throws Error(bad_state): expected, found.
-[[nodiscard]] LoadedState load_state(const std::filesystem::path& path, const StateOwner& owner,
-                                     Backend& backend);
+[[nodiscard]] StateCopy load_state(const std::filesystem::path& path, const StateOwner& owner);
 
 }  // namespace sparccl

@@ -84,6 +84,7 @@ Packet view(const Plan& plan, void* bytes) {
   Packet packet;
   packet.identity = bytes;
   packet.identity_bytes = sizeof(Identity);
+  packet.step = &header->identity.step;
   packet.flags = &header->flags;
   packet.entries = &header->entries;
   packet.per_block = reinterpret_cast<std::uint32_t*>(base + parts.per_block);
@@ -92,13 +93,16 @@ Packet view(const Plan& plan, void* bytes) {
   return packet;
 }
 
+std::size_t identity_bytes() noexcept { return sizeof(Identity); }
+
 void write_identity(const Plan& plan, std::uint64_t step, void* bytes) {
   const Identity written = identity(plan, step);
   std::memcpy(bytes, &written, sizeof(written));
 }
 
-std::string describe_identity(const Plan& plan, std::uint64_t step, const void* bytes) {
-  const Identity expected = identity(plan, step);
+std::string describe_identity(const void* sound, const void* bytes) {
+  Identity expected;
+  std::memcpy(&expected, sound, sizeof(expected));
   Identity found;
   std::memcpy(&found, bytes, sizeof(found));
   const auto differ = [](const char* field, auto wanted, auto seen) -> std::string {

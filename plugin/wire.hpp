@@ -32,13 +32,15 @@ struct Layout {
 /// Takes the packet at `bytes` apart. No check: its content is not read.
 [[nodiscard]] Packet view(const Plan& plan, void* bytes);
 
-/// Writes the fields of the header that are the same on every rank: magic, version, a fingerprint
-/// of the plan, and the step. The rest (flags, entries, lists) is written by Backend::pack.
+/// Bytes at the start of a packet that are the same on every rank: magic, version, a fingerprint of
+/// the plan, and the step. The rest (flags, entries, lists) is written by Backend::pack.
+[[nodiscard]] std::size_t identity_bytes() noexcept;
+
+/// Writes them. bytes: [identity_bytes()], host memory.
 void write_identity(const Plan& plan, std::uint64_t step, void* bytes);
 
-/// Which field of a header is not what write_identity(plan, step) writes: "magic: expected ...,
-/// found ...". Empty if all are.
-[[nodiscard]] std::string describe_identity(const Plan& plan, std::uint64_t step,
-                                            const void* bytes);
+/// Which field of a header differs from that of a sound one: "magic: expected ..., found ...".
+/// Empty if none does. Both in host memory.
+[[nodiscard]] std::string describe_identity(const void* sound, const void* bytes);
 
 }  // namespace sparccl::wire

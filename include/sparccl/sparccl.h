@@ -124,9 +124,18 @@ SPARCCL_API sparcclResult_t sparcclCommInitAll(sparcclComm_t* comms, int nranks,
 SPARCCL_API sparcclResult_t sparcclCommCount(const sparcclComm_t comm, int* count);
 SPARCCL_API sparcclResult_t sparcclCommUserRank(const sparcclComm_t comm, int* rank);
 
-/* *asyncError: sparcclSuccess, or why the communicator cannot be used any more. */
+/* *asyncError: sparcclSuccess, or why the communicator cannot be used any more; sparcclGetLastError
+ * of this thread then has the sentence. Does not wait. Over NCCL this is where failures of calls
+ * that have returned show. */
 SPARCCL_API sparcclResult_t sparcclCommGetAsyncError(sparcclComm_t comm,
                                                      sparcclResult_t* asyncError);
+
+/* Calls of this thread between the two are carried out together, at the outermost end: what one
+ * thread that drives several ranks over NCCL needs, as with ncclGroupStart and ncclGroupEnd. Calls
+ * of communicators that block are not held back. Do not open a group of NCCL's around calls of this
+ * library. */
+SPARCCL_API sparcclResult_t sparcclGroupStart(void);
+SPARCCL_API sparcclResult_t sparcclGroupEnd(void);
 
 /* Ends calls that wait for a rank which has not arrived; they and all later calls return
  * sparcclAborted. The handle is still to be destroyed. */
@@ -141,8 +150,9 @@ SPARCCL_API sparcclResult_t sparcclCommDestroy(sparcclComm_t comm);
  * communicator's config, at the first call: keep gradients in the same buffers, and call in the
  * same order on every rank (tensors of one count and type whose first calls come in different
  * orders cannot be told apart: use sparcclTensorCreate where that may happen). Any other op or type
- * is reduced densely. Buffers: [count], host memory, equal or disjoint. count 0 does nothing, as in
- * NCCL, and waits for nobody. stream: NULL on hosts. Blocks. */
+ * is reduced densely. Buffers: [count], host memory (over NCCL, memory of its device), equal or
+ * disjoint. count 0 does nothing, as in NCCL, and waits for nobody. stream: NULL on hosts, which
+ * block; over NCCL a cudaStream_t on which the call is enqueued. */
 SPARCCL_API sparcclResult_t sparcclAllReduce(const void* sendbuff, void* recvbuff, size_t count,
                                              sparcclDataType_t datatype, sparcclRedOp_t op,
                                              sparcclComm_t comm, void* stream);

@@ -50,6 +50,7 @@ struct CommunicatorOptions {
   std::uint64_t timeout_ms = 0;
 };
 
+class Backend;
 class Transport;
 
 /// One rank's end of a group of ranks. A cheap handle: copies are the same communicator, and a
@@ -61,16 +62,18 @@ class SPARCCL_API Communicator {
   [[nodiscard]] static std::vector<Communicator> local(int world_size,
                                                        const CommunicatorOptions& options = {});
 
-  /// For transports outside this library; see mpi.hpp for the usual one.
+  /// For transports and backends outside this library; see mpi.hpp, nccl.hpp and cuda.hpp for the
+  /// usual ones. Without a backend: tensors in host memory.
   explicit Communicator(std::unique_ptr<Transport> transport);
+  Communicator(std::unique_ptr<Transport> transport, std::unique_ptr<Backend> backend);
 
   [[nodiscard]] int rank() const noexcept;
   [[nodiscard]] int size() const noexcept;
 
-  /// Dense allreduce, every type and reduction. send, recv: [count], host memory, equal or
-  /// disjoint. Blocks. An avg of integers truncates towards zero, as NCCL's. May allocate. After a
-  /// failure other than mismatch and invalid_argument, MPI may go on using the buffers: do not free
-  /// them.
+  /// Dense allreduce, every type and reduction. send, recv: [count], memory of this communicator's
+  /// kind, equal or disjoint. Blocks, but over NCCL, where it is enqueued on the stream. An avg of
+  /// integers truncates towards zero, as NCCL's. May allocate. After a failure other than mismatch
+  /// and invalid_argument, MPI may go on using the buffers: do not free them.
   void all_reduce(const void* send, void* recv, std::size_t count, DataType type,
                   Reduction reduction, Stream stream = nullptr);
 
@@ -79,8 +82,10 @@ class SPARCCL_API Communicator {
   /// once this rank's call, or its destructor, has heard of the abort). From any thread.
   void abort() noexcept;
 
-  /// Result::success, or why this communicator cannot be used any more. From any thread.
+  /// Result::success, or why this communicator cannot be used any more; and the sentence. From any
+  /// thread. Over NCCL this is where failures of calls that have returned show; it does not wait.
   [[nodiscard]] Result async_error() const noexcept;
+  [[nodiscard]] std::string async_error_text() const;
 
   class SPARCCL_LOCAL Impl;
   [[nodiscard]] const std::shared_ptr<Impl>& impl() const noexcept { return impl_; }
@@ -89,7 +94,27 @@ class SPARCCL_API Communicator {
   std::shared_ptr<Impl> impl_;
 };
 
-/// Seconds spent in each stage.
+/// Calls between construction and end() are carried out together, at end(): what one thread that
+/// drives several ranks over NCCL needs, as in ncclGroupStart and ncclGroupEnd, and what saves time
+/// where many small tensors go out at once. Belongs to the constructing thread; may be nested, the
+/// outermost end() counts. Calls of communicators that block are not held back. Do not open a group
+/// of NCCL's own around calls of this library.
+class SPARCCL_API Group {
+ public:
+  Group();
+  ~Group();  ///< without end(): the calls are forgotten, and must be so on every rank
+  Group(const Group&) = delete;
+  Group& operator=(const Group&) = delete;
+
+  /// Throws what a call would have thrown; then none of the group's communicators can be used.
+  void end();
+
+ private:
+  bool open_ = false;
+};
+
+/// Seconds spent in each stage by the calling thread: none where calls return before the device is
+/// done (nccl.hpp).
 struct StageSeconds {
   double wait = 0;        ///< for the last rank to arrive, and agreeing on the call
   double accumulate = 0;  ///< sample, then residual += gradient and candidates: the one full pass
@@ -103,7 +128,8 @@ struct StageSeconds {
   }
 };
 
-/// Counts since construction unless named last_*.
+/// Counts since construction unless named last_*. Over NCCL those of the steps that the device has
+/// finished.
 struct Stats {
   std::uint64_t steps = 0;             ///< calls that wrote a result, NaN ones included
   std::uint64_t non_finite_steps = 0;  ///< calls whose gradient was not finite on some rank
@@ -135,9 +161,11 @@ class SPARCCL_API SparseAllreduce {
 
   /// Accumulates gradient / loss_scale into the residual, sends its k entries of largest score and
   /// writes the sum (or mean) of what all ranks sent, zero elsewhere, not scaled back.
-  /// gradient, result: [count] of the bound type, host memory, equal or disjoint. The bits of the
-  /// result are the same on every rank. Blocks until every rank has called. No allocation.
-  /// When it throws, residual and history are as before the call.
+  /// gradient, result: [count] of the bound type, memory of the communicator's kind (host memory
+  /// unless nccl.hpp or cuda.hpp made it), equal or disjoint. The bits of the result are the same
+  /// on every rank. Blocks until every rank has called, but over NCCL, where it is enqueued on the
+  /// stream. No allocation. When it throws, residual and history are as before the call and the
+  /// result holds anything.
   void operator()(const void* gradient, void* result, double loss_scale = 1.0,
                   Stream stream = nullptr);
 
@@ -151,8 +179,9 @@ class SPARCCL_API SparseAllreduce {
   }
 
   /// The same, as positions (ascending) and values (of the bound type) of the entries that any rank
-  /// sent. positions, values: [sparse_capacity()], host memory. Returns how many were written.
-  /// On a non-finite step: one entry, position 0, value NaN.
+  /// sent. positions, values: [sparse_capacity()], memory of the communicator's kind. Returns how
+  /// many were written, for which it waits for the stream. Not in a Group over NCCL. On a
+  /// non-finite step: one entry, position 0, value NaN.
   std::size_t sparse(const void* gradient, std::uint64_t* positions, void* values,
                      double loss_scale = 1.0, Stream stream = nullptr);
 
@@ -160,7 +189,8 @@ class SPARCCL_API SparseAllreduce {
   [[nodiscard]] std::size_t sparse_capacity() const noexcept;
 
   /// Changes how many entries are sent from the next call on; call it with the same value on every
-  /// rank. Residual and history stay. May allocate (when k grows, or shrinks much).
+  /// rank. Residual and history stay. Allocates; on CUDA it waits for the device, and graphs that
+  /// were captured before are void.
   void set_density(double density);
   void set_k(std::uint64_t k);
 
@@ -169,12 +199,13 @@ class SPARCCL_API SparseAllreduce {
   [[nodiscard]] const std::string& name() const noexcept;
   [[nodiscard]] Stats stats() const noexcept;
 
-  /// The residual: [count] f32, or f64 for a float64 tensor; host memory; valid until the next
-  /// call.
+  /// The residual: [count] f32, or f64 for a float64 tensor; memory of the communicator's kind;
+  /// valid until the next call.
   [[nodiscard]] const void* residual() const noexcept;
 
   /// Writes residual, history and step to a file of this rank; a run that loads it gives the bits
-  /// of one that never stopped. Replaces the file only when it is complete.
+  /// of one that never stopped. Replaces the file only when it is complete. Holds a copy of the
+  /// state in host memory while it runs; on CUDA it waits for the device.
   void save(const std::filesystem::path& path) const;
 
   /// Reads what save() wrote for a tensor of this name, count, type and distortion, at this rank of

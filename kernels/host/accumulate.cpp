@@ -14,6 +14,7 @@ template <class G, class A>
 void accumulate(const Simd& simd, const Plan& plan, const Step& step, const Memory& memory,
                 const Workspace<A>& work) {
   *work.header = {};
+  work.header->taken = true;
   const auto* gradient = static_cast<const G*>(step.gradient);
   auto* residual = static_cast<A*>(memory.residual);
   const auto scale = static_cast<A>(step.scale);

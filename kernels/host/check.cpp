@@ -6,7 +6,8 @@
 #include "host/workspace.hpp"
 #include "visit.hpp"
 
-namespace sparccl::host {
+namespace sparccl {
+namespace host {
 namespace {
 
 /// Strictly ascending, and inside the block. No early exit: it vectorises.
@@ -24,49 +25,76 @@ bool values_finite(const Wire* values, std::size_t size) {
   return !bad;
 }
 
-/// What is wrong with a packet; null if nothing is.
-const char* problem_of(const Plan& plan, const Packet& packet, const Packet& own) {
+Problem problem_of(const Plan& plan, const Packet& packet, const Packet& own) {
   if (packet.identity_bytes != own.identity_bytes ||
       std::memcmp(packet.identity, own.identity, own.identity_bytes) != 0) {
-    return "its header is not one of this call";
+    return Problem::header;
   }
-  if (*packet.flags != 0 && *packet.flags != packet_non_finite) return "unknown flags";
+  if (*packet.flags != 0 && *packet.flags != packet_non_finite) return Problem::flags;
   const std::size_t most = *packet.flags == packet_non_finite ? 0 : plan.k;
   const std::size_t expected = *packet.entries;
-  if (expected > most || (plan.exact && expected != most)) return "it does not hold k entries";
+  if (expected > most || (plan.exact && expected != most)) return Problem::entries;
   std::size_t entries = 0;
   for (std::size_t block = 0; block < plan.blocks(); ++block) {
     const std::size_t in_block = packet.per_block[block];
     const std::size_t length = std::min(block_size, plan.count - block * block_size);
     if (in_block > length || in_block > expected - entries) {
-      return "its block table counts more entries than there are";
+      return Problem::table_over;
     }
     if (!offsets_sound(packet.offsets + entries, in_block, length)) {
-      return "a position lies outside the tensor or out of order";
+      return Problem::position;
     }
     entries += in_block;
   }
-  if (entries != expected) return "its block table counts fewer entries than it holds";
-  if (!plan.exact) return nullptr;
+  if (entries != expected) return Problem::table_under;
+  if (!plan.exact) return Problem::none;
   const bool finite = visit_floating(plan.wire, [&]<class Wire>(Tag<Wire>) {
     return values_finite(static_cast<const Wire*>(packet.values), expected);
   });
-  return finite ? nullptr : "a value is not finite";
+  return finite ? Problem::none : Problem::value;
 }
 
 }  // namespace
+}  // namespace host
 
-Verdict check(const Plan& plan, std::span<const Packet> packets) {
+Verdict check_on_host(const Plan& plan, std::span<const Packet> packets) {
   const Packet& own = packets[static_cast<std::size_t>(plan.rank)];
-  Verdict verdict;
+  Verdict verdict{Verdict::Kind::sum};
   for (std::size_t rank = 0; rank < packets.size(); ++rank) {
-    const char* problem = problem_of(plan, packets[rank], own);
-    if (problem != nullptr) return {Verdict::Kind::bad_packet, static_cast<int>(rank), problem};
+    const Problem problem = host::problem_of(plan, packets[rank], own);
+    if (problem != Problem::none) {
+      return {Verdict::Kind::bad_packet, static_cast<std::int32_t>(rank), problem};
+    }
     if (*packets[rank].flags == packet_non_finite && verdict.kind == Verdict::Kind::sum) {
-      verdict = {Verdict::Kind::non_finite, static_cast<int>(rank), ""};
+      verdict = {Verdict::Kind::non_finite, static_cast<std::int32_t>(rank)};
     }
   }
   return verdict;
 }
 
-}  // namespace sparccl::host
+namespace host {
+namespace {
+
+void add_to(Report& report, const Step& step, const WorkspaceHeader& header, std::uint64_t sent) {
+  report.steps += 1;
+  report.non_finite_steps += header.verdict.kind == Verdict::Kind::non_finite ? 1 : 0;
+  report.entries += report.last_entries = sent;
+  report.candidates += report.last_candidates = header.passed;
+  report.fallbacks += header.fallbacks;
+  report.wire_bytes += step.wire_bytes;
+  report.dense_bytes += step.dense_bytes;
+}
+
+}  // namespace
+
+void check(const Plan& plan, const Step& step, const Memory& memory, void* workspace,
+           std::span<const Packet> packets) {
+  auto& header = *static_cast<WorkspaceHeader*>(workspace);  // its first member
+  header.verdict = memory.report->verdict = check_on_host(plan, packets);
+  if (header.verdict.kind == Verdict::Kind::bad_packet) return;
+  add_to(*memory.report, step, header, *packets[static_cast<std::size_t>(plan.rank)].entries);
+  if (header.verdict.kind == Verdict::Kind::sum) ++*memory.step;
+}
+
+}  // namespace host
+}  // namespace sparccl

@@ -12,13 +12,15 @@ void accumulate(const Simd& simd, const Plan& plan, const Step& step, const Memo
                 void* workspace);
 void select(const Simd& simd, const Plan& plan, const Memory& memory, void* workspace);
 void pack(const Plan& plan, const Memory& memory, void* workspace, const Packet& outgoing);
-Verdict check(const Plan& plan, std::span<const Packet> packets);
+void check(const Plan& plan, const Step& step, const Memory& memory, void* workspace,
+           std::span<const Packet> packets);
 void restore(const Plan& plan, const Step& step, const Memory& memory, void* workspace);
-std::size_t merge(const Simd& simd, const Plan& plan, const Memory& memory, void* workspace,
-                  std::span<const Packet> packets, const Output& output);
+void merge(const Simd& simd, const Plan& plan, const Memory& memory, void* workspace,
+           std::span<const Packet> packets, const Output& output);
 
-/// The result of a step that was not finite. Returns the entries of a sparse output.
-std::size_t fill_non_finite(const Plan& plan, const Output& output);
+void announce(const RollCall& roll, const void* descriptor, const std::uint64_t* step,
+              std::size_t step_offset);
+void verify(const RollCall& roll, Trouble* trouble);
 
 /// residual -= scale * gradient over the first `count` entries: undoes accumulate, to 1 ulp of the
 /// larger of the two.

@@ -183,29 +183,30 @@ class Merger {
   std::size_t written_ = 0;
 };
 
+/// The result of a step without a sum. Returns the entries of a sparse output.
+template <class T>
+std::size_t fill_nan(const Plan& plan, const Output& output) {
+  const T nan = Convert<T>::from(std::numeric_limits<Accumulator<T>>::quiet_NaN());
+  if (output.dense != nullptr) {
+    std::fill_n(static_cast<T*>(output.dense), plan.count, nan);
+    return 0;
+  }
+  output.positions[0] = 0;
+  *static_cast<T*>(output.values) = nan;
+  return 1;
+}
+
 }  // namespace
 
-std::size_t merge(const Simd& simd, const Plan& plan, const Memory& memory, void* workspace,
-                  std::span<const Packet> packets, const Output& output) {
-  return visit_floating(plan.type, [&]<class T>(Tag<T>) {
+void merge(const Simd& simd, const Plan& plan, const Memory& memory, void* workspace,
+           std::span<const Packet> packets, const Output& output) {
+  memory.report->written = visit_floating(plan.type, [&]<class T>(Tag<T>) {
     const Workspace<Accumulator<T>> work(plan, workspace);
+    if (work.header->verdict.kind != Verdict::Kind::sum) return fill_nan<T>(plan, output);
     return visit_floating(plan.wire, [&]<class Wire>(Tag<Wire>) {
       return Merger<T, Wire>(simd, plan, memory, work, packets, output).run();
     });
   });
-}
-
-std::size_t fill_non_finite(const Plan& plan, const Output& output) {
-  visit_floating(plan.type, [&]<class T>(Tag<T>) {
-    const T nan = Convert<T>::from(std::numeric_limits<Accumulator<T>>::quiet_NaN());
-    if (output.dense != nullptr) {
-      std::fill_n(static_cast<T*>(output.dense), plan.count, nan);
-    } else {
-      output.positions[0] = 0;
-      *static_cast<T*>(output.values) = nan;
-    }
-  });
-  return output.dense != nullptr ? 0 : 1;
 }
 
 }  // namespace sparccl::host

@@ -1,6 +1,7 @@
 // Takes a step back: what was sent returns to the residual, the gradient leaves it.
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "host/host_stages.hpp"
 #include "host/workspace.hpp"
@@ -24,6 +25,8 @@ void undo(const Plan& plan, const Step& step, const Memory& memory, std::size_t 
 void restore(const Plan& plan, const Step& step, const Memory& memory, void* workspace) {
   visit_accumulator(plan.accumulator(), [&]<class A>(Tag<A>) {
     const Workspace<A> work(plan, workspace);
+    if (!std::exchange(work.header->taken, false)) return;
+    if (work.header->verdict.kind == Verdict::Kind::sum) return;
     if (!work.header->finite) return;  // accumulate stopped half-way and has undone that itself
     auto* residual = static_cast<A*>(memory.residual);
     Entries sent(work.per_block, plan.blocks(), work.offsets);

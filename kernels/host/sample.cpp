@@ -74,8 +74,9 @@ Bits<A> sampled_bound(const Plan& plan, const Step& step, const Memory& memory,
   Entries history(memory.sent_per_block, plan.blocks(), memory.sent_offsets);
   LargestOfStream<A> largest(work.scores, std::min(capacity, 4 * r), r);
 
+  const std::uint64_t seed = *memory.step;
   const auto start = [&](std::size_t group) {
-    return group * group_size + sampled_line(step.seed, group, lines) * line;
+    return group * group_size + sampled_line(seed, group, lines) * line;
   };
   for (std::size_t group = 0; group < groups; ++group) {
     if (group + ahead < groups) {

@@ -37,6 +37,8 @@ struct WorkspaceHeader {
   std::uint64_t passed = 0;     // candidates in this step, those dropped since included
   std::uint64_t fallbacks = 0;  // 0 or 1, in this step
   bool finite = true;           // else this rank's sums were not
+  bool taken = false;           // there is something that restore() would undo
+  Verdict verdict;              // of this step
 };
 
 /// Room for candidates: half as many again as are sent (the sample's bound lets about 1.2 to 1.5 k

@@ -199,7 +199,7 @@ class LocalTransport final : public Transport {
   [[nodiscard]] int size() const noexcept override { return hub_->size(); }
 
   void all_gather(void* slots, std::size_t bytes, Stream) override { gather(slots, bytes); }
-  void meet(void* slots, std::size_t bytes) override { gather(slots, bytes); }
+  void meet(void* slots, std::size_t bytes, Stream) override { gather(slots, bytes); }
   void all_reduce(const void* send, void* recv, std::size_t count, DataType type,
                   Reduction reduction, Stream) override;
   void abort() noexcept override { hub_->abort(rank_); }

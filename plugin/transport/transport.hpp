@@ -2,13 +2,15 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
+#include <string>
 
 #include <sparccl/sparccl.hpp>
 
 namespace sparccl {
 
 /// Calls are collective, in the same order and with the same sizes on every rank (Communicator sees
-/// to that), and return when the local buffers may be used again.
+/// to that). Buffers are memory of the backend that the transport is used with.
 class Transport {
  public:
   virtual ~Transport() = default;
@@ -16,17 +18,38 @@ class Transport {
   [[nodiscard]] virtual int rank() const noexcept = 0;
   [[nodiscard]] virtual int size() const noexcept = 0;
 
-  /// slots: [size()][bytes], host memory. In place: this rank's slot is sent, the others are
-  /// filled. Throws Error(aborted | timeout | remote_error | system_error).
+  /// false: calls return when the local buffers may be used again. true: they are enqueued on the
+  /// stream and return at once; failures after that end the communicator (async_error).
+  [[nodiscard]] virtual bool asynchronous() const noexcept { return false; }
+
+  /// slots: [size()][bytes]. In place: this rank's slot is sent, the others are filled. Throws
+  /// Error(aborted | timeout | remote_error | system_error).
   virtual void all_gather(void* slots, std::size_t bytes, Stream stream) = 0;
 
   /// The same for what fits any transport's smallest message (<= 4 KiB): the place where ranks wait
   /// for each other, so it honours abort() and the timeout at any time.
-  virtual void meet(void* slots, std::size_t bytes) = 0;
+  virtual void meet(void* slots, std::size_t bytes, Stream stream) = 0;
 
   /// Dense. send, recv: [count], equal or disjoint.
   virtual void all_reduce(const void* send, void* recv, std::size_t count, DataType type,
                           Reduction reduction, Stream stream) = 0;
+
+  /// Calls between these two may be carried out together, at end_group() at the latest. Only of
+  /// asynchronous transports; not nested.
+  virtual void begin_group() {}
+  virtual void end_group() {}
+
+  /// What went wrong after a call of an asynchronous transport had returned: success, or a code
+  /// that stays. From any thread.
+  [[nodiscard]] virtual Result async_error() noexcept { return Result::success; }
+  /// The sentence that belongs to it.
+  [[nodiscard]] virtual std::string async_error_text() { return {}; }
+
+  /// An asynchronous transport ends what is under way on the device once `failed` returns true,
+  /// which a thread of the transport's asks every few milliseconds until it is destroyed (the
+  /// caller knows why it failed: async_error() stays as it is). Others ignore it: they fail in the
+  /// call.
+  virtual void abort_when(std::function<bool()> failed) { static_cast<void>(failed); }
 
   /// This rank makes no further calls, for that reason: ranks that wait for it, now or later,
   /// throw. Best effort. From the thread of the calls.
@@ -34,6 +57,9 @@ class Transport {
 
   /// Whether a transfer that threw may go on using its buffers: they must then never be freed.
   [[nodiscard]] virtual bool keeps_buffers_after_failure() const noexcept { return false; }
+
+  /// Whether a blocking transport takes memory of CUDA devices as it takes the host's.
+  [[nodiscard]] virtual bool takes_device_memory() const noexcept { return false; }
 
   /// From any thread. Waiting and later calls throw Error(aborted).
   virtual void abort() noexcept = 0;

@@ -1,0 +1,96 @@
+#include "group.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace sparccl {
+namespace {
+
+struct ThreadGroup {
+  int depth = 0;
+  std::vector<std::unique_ptr<PhasedCall>> calls;
+};
+thread_local ThreadGroup group;
+
+/// One collective phase of all calls: transports are told that theirs belong together.
+template <class Phase>
+void together(const std::vector<std::unique_ptr<PhasedCall>>& calls, Phase phase) {
+  std::vector<Transport*> transports;
+  for (const auto& call : calls) {
+    Transport* const transport = &call->communicator().transport();
+    if (std::ranges::find(transports, transport) == transports.end()) {
+      transports.push_back(transport);
+    }
+  }
+  std::size_t open = 0;
+  std::exception_ptr failure;
+  const auto attempt = [&](auto part) {
+    try {
+      part();
+    } catch (...) {
+      if (failure == nullptr) failure = std::current_exception();
+    }
+  };
+  attempt([&] {
+    for (Transport* transport : transports) {
+      transport->begin_group();
+      ++open;
+    }
+    for (const auto& call : calls) phase(*call);
+  });
+  while (open > 0) {  // what was begun is ended, whatever happened
+    attempt([&] { transports[--open]->end_group(); });
+  }
+  if (failure != nullptr) std::rethrow_exception(failure);
+}
+
+void fail_all(const std::vector<std::unique_ptr<PhasedCall>>& calls) noexcept {
+  for (const auto& call : calls) call->abandon();
+  try {
+    throw;
+  } catch (const Error& error) {
+    for (const auto& call : calls) call->communicator().fail(error);
+  } catch (...) {
+    const Error error(Result::internal_error, "a call of the same group failed");
+    for (const auto& call : calls) call->communicator().fail(error);
+  }
+}
+
+}  // namespace
+
+bool in_group() noexcept { return group.depth > 0; }
+
+void add_to_group(std::unique_ptr<PhasedCall> call) { group.calls.push_back(std::move(call)); }
+
+void carry_out(const std::vector<std::unique_ptr<PhasedCall>>& calls) {
+  try {
+    for (const auto& call : calls) call->announce();
+    together(calls, [](PhasedCall& call) { call.meet(); });
+    for (const auto& call : calls) call->prepare();
+    together(calls, [](PhasedCall& call) { call.exchange(); });
+    for (const auto& call : calls) call->finish();
+  } catch (...) {
+    fail_all(calls);
+    throw;
+  }
+}
+
+Group::Group() {
+  ++group.depth;
+  open_ = true;
+}
+
+Group::~Group() {
+  if (!open_) return;
+  if (--group.depth == 0) group.calls.clear();  // end() was not reached: nothing has begun
+}
+
+void Group::end() {
+  if (!std::exchange(open_, false)) {
+    throw Error(Result::invalid_usage, "group: expected an open one, found that it was ended");
+  }
+  if (--group.depth > 0) return;
+  carry_out(std::exchange(group.calls, {}));
+}
+
+}  // namespace sparccl

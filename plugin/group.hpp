@@ -1,0 +1,34 @@
+// Calls of several ranks or tensors by one thread, carried out together; see sparccl::Group.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "communicator.hpp"
+
+namespace sparccl {
+
+/// One call of an asynchronous communicator, cut where ranks meet. Local parts enqueue work on the
+/// call's stream, collective ones a transfer.
+class PhasedCall {
+ public:
+  virtual ~PhasedCall() = default;
+  [[nodiscard]] virtual Communicator::Impl& communicator() noexcept = 0;
+  virtual void announce() = 0;          // local: what this rank is about to do
+  virtual void meet() = 0;              // collective: the others', too
+  virtual void prepare() = 0;           // local: up to what is sent
+  virtual void exchange() = 0;          // collective
+  virtual void finish() = 0;            // local: from what came to the result
+  virtual void abandon() noexcept = 0;  // after a failure: as if there had been no call
+};
+
+/// Whether this thread has a group open.
+[[nodiscard]] bool in_group() noexcept;
+
+void add_to_group(std::unique_ptr<PhasedCall> call);
+
+/// All phases of the calls, collective ones as groups of their transports. If a phase throws, all
+/// calls are abandoned and their communicators fail.
+void carry_out(const std::vector<std::unique_ptr<PhasedCall>>& calls);
+
+}  // namespace sparccl
