@@ -241,11 +241,11 @@ TEST(BadArgument, StreamLossScaleAndDensity) {
   float x[4] = {1, 2, 3, 4};
   sparcclTensor_t tensor = nullptr;
   expect_failure(sparcclAllReduce(x, x, 4, sparcclFloat32, sparcclSum, one.comms[0], x),
-                 sparcclInvalidArgument, "stream: expected NULL");
+                 sparcclInvalidArgument, "stream: expected a null pointer");
   ASSERT_EQ(sparcclTensorCreate(one.comms[0], "t", 4, sparcclFloat32, nullptr, &tensor),
             sparcclSuccess);
   expect_failure(sparcclTensorAllReduce(tensor, x, x, sparcclSum, 1.0, x), sparcclInvalidArgument,
-                 "stream: expected NULL");
+                 "stream: expected a null pointer");
   for (const double scale : {0.0, -1.0, nan, infinity}) {
     expect_failure(sparcclTensorAllReduce(tensor, x, x, sparcclSum, scale, nullptr),
                    sparcclInvalidArgument, "scale");

@@ -97,7 +97,7 @@ TEST(MpiFailure, ATransferThatDoesNotEndIsGivenUp) {
   static std::byte* const slots = new std::byte[size * bytes]{};  // never freed: see above
   const auto gather = [&] { transport.all_gather(slots, bytes, nullptr); };
   std::vector<std::byte> greeting(size * 64);
-  transport.meet(greeting.data(), 64);
+  transport.meet(greeting.data(), 64, nullptr);
   const bool is_last = communicator.rank() == communicator.size() - 1;
   if (!is_last) {
     const Outcome found = outcome(gather);

@@ -27,7 +27,7 @@ TEST(MpiTransfers, AllGatherAndMeetFillTheOthersSlots) {
       const auto own = static_cast<std::size_t>(communicator.rank()) * bytes;
       for (std::size_t i = 0; i < bytes; ++i) slots[own + i] = content(communicator.rank(), i);
       if (small) {
-        transport.meet(slots.data(), bytes);
+        transport.meet(slots.data(), bytes, nullptr);
       } else {
         transport.all_gather(slots.data(), bytes, nullptr);
       }

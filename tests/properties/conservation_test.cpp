@@ -14,8 +14,8 @@ void add(Vector& a, const Vector& b) {
 /// Small integers are exact in every type, so the books must balance to the last bit at any number
 /// of ranks: what all ranks were given = what was handed out + what all ranks still hold.
 TEST(Conservation, BalancesExactlyOverManySteps) {
-  std::mt19937_64 random(101);
-  for (int round = 0; round < 40; ++round) {
+  std::mt19937_64 random(101 + variation());
+  for (int round = 0; round < rounds(40); ++round) {
     Shape shape = random_shape(random, 150'000);
     shape.reduction = Reduction::sum;
     // bfloat16 holds integers up to 256: ranks x steps x magnitude stays below.
@@ -39,8 +39,8 @@ TEST(Conservation, BalancesExactlyOverManySteps) {
 /// On one rank the result is what was sent: a = sent + residual holds exactly for every wire,
 /// because the rest of a rounding is a float. Loss scales are powers of two and others.
 TEST(Conservation, KeepsTheRestOfARounding) {
-  std::mt19937_64 random(102);
-  for (int round = 0; round < 40; ++round) {
+  std::mt19937_64 random(102 + variation());
+  for (int round = 0; round < rounds(40); ++round) {
     Shape shape = random_shape(random, 60'000);
     shape.ranks = 1;
     shape.reduction = Reduction::sum;
@@ -97,7 +97,7 @@ TEST(Conservation, SendsInPartsWhatTheWireCannotHold) {
 TEST(Conservation, HoldsOverManyStepsOfRealNumbers) {
   const Shape shape{.ranks = 4, .count = 20'000, .k = 20, .mu = 2};
   World world(shape);
-  std::mt19937_64 random(103);
+  std::mt19937_64 random(103 + variation());
   Vector given(shape.count, 0.0), accounted(shape.count, 0.0), magnitude(shape.count, 0.0);
   for (int t = 0; t < 50; ++t) {
     std::vector<Vector> gradients;

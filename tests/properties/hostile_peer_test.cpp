@@ -25,8 +25,8 @@ class Tampered final : public Transport {
     inner_->all_gather(slots, bytes, stream);
     if (on_gather) on_gather(static_cast<std::byte*>(slots), bytes);
   }
-  void meet(void* slots, std::size_t bytes) override {
-    inner_->meet(slots, bytes);
+  void meet(void* slots, std::size_t bytes, Stream stream) override {
+    inner_->meet(slots, bytes, stream);
     if (on_meet) on_meet(static_cast<std::byte*>(slots), bytes);
   }
   void all_reduce(const void* send, void* recv, std::size_t count, DataType type,

@@ -79,18 +79,24 @@ TEST(LargeCount, PacketsAreCheckedAndMerged) {
   const Backend::Buffer offsets = backend->allocate(5 * 2);
   const Backend::Buffer ratios = backend->allocate(5 * 4);
   const Backend::Buffer work = backend->allocate(backend->workspace_bytes(plan));
-  const Memory memory{nullptr, static_cast<std::uint32_t*>(per_block.get()),
-                      static_cast<std::uint16_t*>(offsets.get()), ratios.get()};
-  const Verdict verdict = backend->check(plan, packets);
-  ASSERT_EQ(verdict.kind, Verdict::Kind::sum) << verdict.problem;
+  std::uint64_t step = 3;
+  Report report;
+  const Memory memory{nullptr,
+                      static_cast<std::uint32_t*>(per_block.get()),
+                      static_cast<std::uint16_t*>(offsets.get()),
+                      ratios.get(),
+                      &step,
+                      &report};
+  backend->check(plan, {}, memory, work.get(), packets);
+  const Verdict verdict = report.verdict;
+  ASSERT_EQ(verdict.kind, Verdict::Kind::sum) << text_of(verdict.problem);
 
   Positions positions(plan.sparse_capacity());
   std::vector<float> values(plan.sparse_capacity());
-  const std::size_t entries =
-      backend->merge(plan, {}, memory, work.get(), packets, verdict,
-                     {.positions = positions.data(), .values = values.data()});
-  positions.resize(entries);
-  values.resize(entries);
+  backend->merge(plan, {}, memory, work.get(), packets,
+                 {.positions = positions.data(), .values = values.data()});
+  positions.resize(report.written);
+  values.resize(report.written);
   EXPECT_EQ(positions,
             (Positions{0, 1, 70'000, (std::uint64_t{1} << 32) - 1, std::uint64_t{1} << 32,
                        (std::uint64_t{1} << 32) + 65'536, large - 1}));
@@ -101,7 +107,7 @@ TEST(LargeCount, PacketsAreCheckedAndMerged) {
 
   // The last block has five entries.
   packets[0].offsets[4] = 5;
-  EXPECT_EQ(backend->check(plan, packets).kind, Verdict::Kind::bad_packet);
+  EXPECT_EQ(check_on_host(plan, packets).kind, Verdict::Kind::bad_packet);
 }
 
 TEST(LargeCount, AllgatherMovesPositionsPast32Bits) {

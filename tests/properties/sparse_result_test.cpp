@@ -7,8 +7,8 @@ namespace sparccl::test {
 namespace {
 
 TEST(SparseResult, EqualsTheDenseOne) {
-  std::mt19937_64 random(801);
-  for (int round = 0; round < 30; ++round) {
+  std::mt19937_64 random(801 + variation());
+  for (int round = 0; round < rounds(30); ++round) {
     const Shape shape = random_shape(random, 80'000);
     SCOPED_TRACE(describe(shape));
     World dense(shape), sparse(shape);
@@ -22,10 +22,7 @@ TEST(SparseResult, EqualsTheDenseOne) {
         const auto r = static_cast<std::size_t>(rank);
         const std::size_t capacity = tensor.sparse_capacity();
         EXPECT_EQ(capacity, std::min(shape.count, shape.k * std::size_t(shape.ranks)));
-        const Bytes gradient = to_bytes(shape.type, gradients[r]);
-        std::vector<std::uint64_t> positions(capacity, ~std::uint64_t{0});
-        Bytes values(capacity * size_of(shape.type));
-        const std::size_t entries = tensor.sparse(gradient.data(), positions.data(), values.data());
+        auto [entries, positions, values] = run_sparse(tensor, to_bytes(shape.type, gradients[r]));
         ASSERT_LE(entries, capacity);
         for (std::size_t i = entries; i < capacity; ++i) ASSERT_EQ(positions[i], ~std::uint64_t{0});
         positions.resize(entries);
@@ -45,20 +42,23 @@ TEST(SparseResult, EqualsTheDenseOne) {
 TEST(SparseResult, MayDifferFromRankToRank) {
   const Shape shape{.ranks = 2, .count = 1'000, .k = 10};
   World world(shape);
-  std::vector<float> dense(1'000), values(20);
-  std::vector<std::uint64_t> positions(20);
-  std::size_t entries = 0;
+  Bytes dense;
+  SparseResult sparse;
   world.each([&](SparseAllreduce& tensor, int rank) {
-    std::vector<float> g(1'000);
-    for (std::size_t i = 0; i < 1'000; ++i) g[i] = static_cast<float>((i * 37 + 11) % 1'000);
+    Vector g(1'000);
+    for (std::size_t i = 0; i < 1'000; ++i) g[i] = static_cast<double>((i * 37 + 11) % 1'000);
+    const Bytes gradient = to_bytes(shape.type, g);
     if (rank == 0) {
-      tensor(g.data(), dense.data());
+      dense = run(tensor, gradient);
     } else {
-      entries = tensor.sparse(g.data(), positions.data(), values.data());
+      sparse = run_sparse(tensor, gradient);
     }
   });
-  ASSERT_EQ(entries, 10u);
-  for (std::size_t i = 0; i < entries; ++i) EXPECT_EQ(dense[positions[i]], values[i]);
+  ASSERT_EQ(sparse.entries, 10u);
+  for (std::size_t i = 0; i < sparse.entries; ++i) {
+    EXPECT_EQ(load(shape.type, dense.data(), sparse.positions[i]),
+              load(shape.type, sparse.values.data(), i));
+  }
 }
 
 }  // namespace

@@ -11,28 +11,85 @@
 namespace sparccl::test {
 
 std::size_t history_entries_of(const SparseAllreduce& tensor) {
-  return history_entries(tensor.impl().plan(), tensor.impl().memory());
+  return history_entries(tensor.impl().communicator().backend(), tensor.impl().plan(),
+                         tensor.impl().memory());
 }
 
 Bytes state_of(const SparseAllreduce& tensor) {
   const Plan& plan = tensor.impl().plan();
-  const Memory& memory = tensor.impl().memory();
-  const std::size_t entries = history_entries_of(tensor);
-  const std::size_t width = size_of(plan.accumulator());
+  const StateCopy state =
+      copy_state(tensor.impl().communicator().backend(), plan, tensor.impl().memory());
   Bytes bytes;
-  const auto add = [&](const void* part, std::size_t size) {
-    const auto* begin = static_cast<const std::byte*>(part);
-    bytes.insert(bytes.end(), begin, begin + size);
+  const auto add = [&](std::span<const std::byte> part) {
+    bytes.insert(bytes.end(), part.begin(), part.end());
   };
-  add(memory.residual, plan.count * width);
-  add(memory.sent_per_block, plan.blocks() * sizeof(std::uint32_t));
-  add(memory.sent_offsets, entries * sizeof(std::uint16_t));
-  add(memory.sent_ratios, entries * width);
+  add(state.residual);
+  add(std::as_bytes(std::span(state.per_block)));
+  add(std::as_bytes(std::span(state.offsets)));
+  add(state.ratios);
   return bytes;
 }
 
 Vector residual_of(const SparseAllreduce& tensor) {
-  return to_doubles(tensor.impl().plan().accumulator(), tensor.residual(), tensor.count());
+  const Plan& plan = tensor.impl().plan();
+  const StateCopy state =
+      copy_state(tensor.impl().communicator().backend(), plan, tensor.impl().memory());
+  return to_doubles(plan.accumulator(), state.residual.data(), tensor.count());
+}
+
+bool asynchronous(const SparseAllreduce& tensor) {
+  return tensor.impl().communicator().asynchronous();
+}
+
+namespace {
+
+/// Memory of the tensor's communicator with a copy of `bytes` in it.
+Backend::Buffer copy_of(SparseAllreduce& tensor, std::span<const std::byte> bytes) {
+  Backend& backend = tensor.impl().communicator().backend();
+  Backend::Buffer buffer = backend.allocate(bytes.size());
+  backend.upload(buffer.get(), bytes.data(), bytes.size());
+  return buffer;
+}
+
+}  // namespace
+
+Bytes run(SparseAllreduce& tensor, const Bytes& gradient, double loss_scale, Where where) {
+  Backend& backend = tensor.impl().communicator().backend();
+  const Backend::Buffer given = copy_of(tensor, gradient);
+  Bytes result(gradient.size(), std::byte{0xee});
+  const Backend::Buffer apart = copy_of(tensor, result);
+  void* const to = where == Where::in_place ? given.get() : apart.get();
+  try {
+    tensor(given.get(), to, loss_scale);
+  } catch (...) {
+    backend.finish_all();  // what was enqueued still uses the buffers
+    throw;
+  }
+  backend.finish(nullptr);
+  backend.download(result.data(), to, result.size());
+  Bytes after(gradient.size());
+  backend.download(after.data(), given.get(), after.size());
+  if (where == Where::apart) {
+    EXPECT_EQ(after, gradient) << "the gradient was written to";
+  }
+  return result;
+}
+
+SparseResult run_sparse(SparseAllreduce& tensor, const Bytes& gradient) {
+  Backend& backend = tensor.impl().communicator().backend();
+  SparseResult result;
+  result.positions.assign(tensor.sparse_capacity(), ~std::uint64_t{0});
+  result.values.assign(tensor.sparse_capacity() * size_of(tensor.impl().plan().type),
+                       std::byte{0xee});
+  const std::span<std::uint64_t> positions(result.positions);
+  const Backend::Buffer given = copy_of(tensor, gradient);
+  const Backend::Buffer to_positions = copy_of(tensor, std::as_bytes(positions));
+  const Backend::Buffer to_values = copy_of(tensor, result.values);
+  result.entries =
+      tensor.sparse(given.get(), static_cast<std::uint64_t*>(to_positions.get()), to_values.get());
+  backend.download(result.positions.data(), to_positions.get(), positions.size_bytes());
+  backend.download(result.values.data(), to_values.get(), result.values.size());
+  return result;
 }
 
 Options options_of(const Shape& shape) {
@@ -44,7 +101,7 @@ Options options_of(const Shape& shape) {
 }
 
 World::World(const Shape& shape, const Options& options, const std::string& name)
-    : shape_(shape), communicators_(Communicator::local(shape.ranks)) {
+    : shape_(shape), communicators_(make_ranks(shape.ranks)) {
   for (const Communicator& communicator : communicators_) {
     tensors_.push_back(
         std::make_unique<SparseAllreduce>(communicator, name, shape.count, shape.type, options));
@@ -59,10 +116,7 @@ std::vector<Bytes> World::step(const std::vector<Vector>& gradients, double loss
   std::vector<Bytes> results(communicators_.size());
   each([&](SparseAllreduce& allreduce, int rank) {
     const auto r = static_cast<std::size_t>(rank);
-    const Bytes gradient = to_bytes(shape_.type, gradients[r]);
-    Bytes result(gradient.size(), std::byte{0xee});
-    allreduce(gradient.data(), result.data(), loss_scale);
-    results[r] = std::move(result);
+    results[r] = run(allreduce, to_bytes(shape_.type, gradients[r]), loss_scale);
   });
   return results;
 }

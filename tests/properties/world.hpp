@@ -27,6 +27,31 @@ using Bytes = std::vector<std::byte>;
 
 [[nodiscard]] Options options_of(const Shape& shape);
 
+/// A communicator for each of `world_size` ranks that are threads: of hosts, of devices behind
+/// hosts, or of NCCL, by which file the test is linked with (ranks_of_*.cpp).
+[[nodiscard]] std::vector<Communicator> make_ranks(int world_size);
+
+/// How often a loop over random shapes turns that turns `full` times on hosts: the stand-ins are
+/// slow. And how far its shapes are from those, where the same test is run under several schedules.
+[[nodiscard]] int rounds(int full);
+[[nodiscard]] std::uint64_t variation();
+
+/// Whether the ranks' calls return before they are done, so that failures show later.
+[[nodiscard]] bool asynchronous(const SparseAllreduce& tensor);
+
+enum class Where { apart, in_place };
+
+/// One call, from and to host memory whatever the communicator's; it is done on return.
+[[nodiscard]] Bytes run(SparseAllreduce& tensor, const Bytes& gradient, double loss_scale = 1.0,
+                        Where where = Where::apart);
+
+struct SparseResult {
+  std::size_t entries = 0;
+  std::vector<std::uint64_t> positions;  // [capacity], ~0 where nothing was written
+  Bytes values;                          // [capacity]
+};
+[[nodiscard]] SparseResult run_sparse(SparseAllreduce& tensor, const Bytes& gradient);
+
 class World {
  public:
   explicit World(const Shape& shape) : World(shape, options_of(shape)) {}

@@ -57,7 +57,7 @@ void compare_steps(const Shape& shape, int steps = 4) {
         Rig& rank = worlds[b][r];
         ASSERT_EQ(rank.residual(), oracle.residual(static_cast<int>(r)));
         const Verdict verdict = rank.check();
-        ASSERT_EQ(verdict.kind, Verdict::Kind::sum) << verdict.problem;
+        ASSERT_EQ(verdict.kind, Verdict::Kind::sum) << text_of(verdict.problem);
         const Rig::Into kind = kinds[(seed + r + b) % 3];
         const Merged merged = rank.merge(verdict, kind, shape.reduction, b + r + seed);
         ASSERT_TRUE(merged.canaries);

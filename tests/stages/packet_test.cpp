@@ -45,6 +45,14 @@ class HostilePacket : public testing::Test {
     return bytes;
   }
 
+  /// What rank 1's sound packet holds there.
+  template <class T>
+  T at(const T* part, std::size_t i) {
+    T value;
+    std::memcpy(&value, sound_.data() + offset_of(part) + i * sizeof(T), sizeof(T));
+    return value;
+  }
+
   /// Rank 1 is blamed, nothing is written, and its sound packet is still taken.
   void expect_refused(const Bytes& bytes, const std::string& what) {
     SCOPED_TRACE(what);
@@ -55,7 +63,7 @@ class HostilePacket : public testing::Test {
     const Verdict verdict = rank().check();
     EXPECT_EQ(verdict.kind, Verdict::Kind::bad_packet);
     EXPECT_EQ(verdict.rank, 1);
-    EXPECT_NE(std::string(verdict.problem), "");
+    EXPECT_NE(std::string(text_of(verdict.problem)), "");
     EXPECT_EQ(rank().residual(), residual);
     EXPECT_EQ(rank().history(), history);
     EXPECT_EQ(rank().slot(0), own);
@@ -96,7 +104,7 @@ TEST_F(HostilePacket, CannotCountWrongly) {
     expect_refused(with(packet.entries, 0, entries), "entries " + std::to_string(entries));
   }
   for (std::size_t block = 0; block < 3; ++block) {
-    const std::uint32_t in_block = packet.per_block[block];
+    const std::uint32_t in_block = at(packet.per_block, block);
     for (const std::uint32_t wrong : {0u, in_block - 1, in_block + 1, std::uint32_t(shape.k),
                                       65'537u, 0x7fffffffu, ~0u, ~0u - in_block}) {
       if (wrong == in_block) continue;
@@ -105,8 +113,8 @@ TEST_F(HostilePacket, CannotCountWrongly) {
     }
   }
   // Sums that wrap around 32 bits to the right total.
-  Bytes wrapped = with(packet.per_block, 0, packet.per_block[0] + 0x80000000u);
-  const std::uint32_t other = packet.per_block[1] + 0x80000000u;
+  Bytes wrapped = with(packet.per_block, 0, at(packet.per_block, 0) + 0x80000000u);
+  const std::uint32_t other = at(packet.per_block, 1) + 0x80000000u;
   std::memcpy(wrapped.data() + offset_of(packet.per_block) + 4, &other, 4);
   expect_refused(wrapped, "a table that wraps");
 }
@@ -115,7 +123,7 @@ TEST_F(HostilePacket, CannotCountWrongly) {
 TEST_F(HostilePacket, CannotHoldFewerEntriesThanAgreed) {
   const Packet& packet = rank().packet(1);
   Bytes less = with(packet.entries, 0, std::uint64_t{shape.k - 1});
-  const std::uint32_t in_last = packet.per_block[2] - 1;
+  const std::uint32_t in_last = at(packet.per_block, 2) - 1;
   std::memcpy(less.data() + offset_of(packet.per_block) + 8, &in_last, 4);
   expect_refused(less, "one entry less");
   Bytes none = with(packet.entries, 0, std::uint64_t{0});
@@ -126,11 +134,12 @@ TEST_F(HostilePacket, CannotHoldFewerEntriesThanAgreed) {
 TEST_F(HostilePacket, CannotPutAPositionOutOfOrderOrOutside) {
   const Packet& packet = rank().packet(1);
   const std::uint16_t* offsets = packet.offsets;
-  expect_refused(with(offsets, 1, offsets[0]), "a position twice");
-  expect_refused(with(offsets, 0, offsets[1]), "the first position twice");
+  expect_refused(with(offsets, 1, at(offsets, 0)), "a position twice");
+  expect_refused(with(offsets, 0, at(offsets, 1)), "the first position twice");
   expect_refused(with(offsets, 5, std::uint16_t{0}), "descending");
-  const std::size_t in_first = packet.per_block[0];
-  expect_refused(with(offsets, in_first - 2, offsets[in_first - 1]), "twice at the end of a block");
+  const std::size_t in_first = at(packet.per_block, 0);
+  expect_refused(with(offsets, in_first - 2, at(offsets, in_first - 1)),
+                 "twice at the end of a block");
   for (const std::uint16_t outside :
        {std::uint16_t(last_block), std::uint16_t(last_block + 1), std::uint16_t{65'535}}) {
     expect_refused(with(offsets, shape.k - 1, outside), "beyond the end of the tensor");
@@ -145,14 +154,19 @@ TEST_F(HostilePacket, CannotMoveEntriesBetweenBlocks) {
   for (int r = 0; r < 2; ++r) two.emplace_back(backends().front(), plan_of(full, r));
   for (Rig& r : two) r.produce(Vector(full.count, 1.0));
   exchange(two);
-  two[0].packet(1).per_block[0] = 6;
-  two[0].packet(1).per_block[1] = 4;
+  Bytes shifted = two[0].slot(1);
+  const std::uint32_t table[] = {6, 4};
+  std::memcpy(shifted.data() + (reinterpret_cast<const std::byte*>(two[0].packet(1).per_block) -
+                                static_cast<const std::byte*>(two[0].packet(1).identity)),
+              table, sizeof(table));
+  two[0].set_slot(1, shifted);
   EXPECT_EQ(two[0].check().kind, Verdict::Kind::bad_packet);
   // From the first block to the second: the offsets no longer ascend within one.
-  Bytes moved = with(packet.per_block, 0, packet.per_block[0] - 1);
-  const std::uint32_t more = packet.per_block[1] + 1;
+  Bytes moved = with(packet.per_block, 0, at(packet.per_block, 0) - 1);
+  const std::uint32_t more = at(packet.per_block, 1) + 1;
   std::memcpy(moved.data() + offset_of(packet.per_block) + 4, &more, 4);
-  if (packet.offsets[packet.per_block[0] - 1] >= packet.offsets[packet.per_block[0]]) {
+  const std::uint32_t in_first = at(packet.per_block, 0);
+  if (at(packet.offsets, in_first - 1) >= at(packet.offsets, in_first)) {
     expect_refused(moved, "an entry of the next block");
   }
 }

@@ -1,41 +1,8 @@
 #include "rig.hpp"
 
 #include <algorithm>
-#include <cstdlib>
-#include <cstring>
 
 namespace sparccl::test {
-namespace {
-
-constexpr const char* simd_variable = "SPARCCL_SIMD";
-
-std::unique_ptr<Backend> make_host(const std::string& level) {
-  setenv(simd_variable, level.c_str(), 1);
-  try {
-    auto backend = make_host_backend();
-    unsetenv(simd_variable);
-    return backend;
-  } catch (const Error&) {  // this processor does not run it
-    unsetenv(simd_variable);
-    return nullptr;
-  }
-}
-
-void copy(void* to, const void* from, std::size_t bytes) {
-  if (bytes != 0) std::memcpy(to, from, bytes);
-}
-
-}  // namespace
-
-std::vector<BackendCase> backends() {
-  std::vector<BackendCase> cases;
-  for (const std::string level : {"portable", "avx2", "avx512"}) {
-    if (make_host(level) == nullptr) continue;
-    cases.push_back({"host_" + level, [level] { return make_host(level); }, copy, copy});
-  }
-  return cases;
-}
-
 Plan plan_of(const Shape& shape, int rank) {
   Plan plan;
   plan.count = shape.count;
@@ -60,11 +27,15 @@ Rig::Rig(const BackendCase& where, const Plan& plan)
       ratios_(backend_->allocate(plan.k * size_of(plan.accumulator()))),
       work_(backend_->allocate(backend_->workspace_bytes(plan))),
       slots_(backend_->allocate(packet_bytes_ * index(plan.world_size))),
-      gradient_(backend_->allocate(plan.count * size_of(plan.type))) {
+      gradient_(backend_->allocate(plan.count * size_of(plan.type))),
+      steps_(backend_->allocate(sizeof(std::uint64_t))),
+      report_(backend_->allocate_shared(sizeof(Report))) {
   memory_.residual = residual_.get();
   memory_.sent_per_block = static_cast<std::uint32_t*>(per_block_.get());
   memory_.sent_offsets = static_cast<std::uint16_t*>(offsets_.get());
   memory_.sent_ratios = ratios_.get();
+  memory_.step = static_cast<std::uint64_t*>(steps_.get());
+  memory_.report = static_cast<Report*>(report_.get());
   for (int rank = 0; rank < plan.world_size; ++rank) {
     packets_.push_back(wire::view(plan_, slot_begin(rank)));
   }
@@ -74,24 +45,31 @@ std::byte* Rig::slot_begin(int rank) const {
   return static_cast<std::byte*>(slots_.get()) + packet_bytes_ * index(rank);
 }
 
+void Rig::upload(void* to, const void* from, std::size_t bytes) {
+  backend_->finish(nullptr);  // what is under way still uses what was there
+  backend_->upload(to, from, bytes);
+}
+
 template <class T>
 std::vector<T> Rig::download(const T* from, std::size_t count) const {
   std::vector<T> values(count);
-  where_.download(values.data(), from, count * sizeof(T));
+  backend_->finish(nullptr);
+  backend_->download(values.data(), from, count * sizeof(T));
   return values;
 }
 
 void Rig::accumulate(const Vector& gradient, double scale, std::uint64_t seed) {
   const Bytes bytes = to_bytes(plan_.type, gradient);
-  where_.upload(gradient_.get(), bytes.data(), bytes.size());
-  step_ = {gradient_.get(), scale, seed, nullptr};
+  upload(gradient_.get(), bytes.data(), bytes.size());
+  step_ = {gradient_.get(), scale};
+  upload(memory_.step, &seed, sizeof(seed));
   backend_->accumulate(plan_, step_, memory_, work_.get());
 }
 
 void Rig::pack() {
   Bytes identity(packets_[0].identity_bytes);
-  wire::write_identity(plan_, step_.seed, identity.data());
-  where_.upload(slot_begin(plan_.rank), identity.data(), identity.size());
+  wire::write_identity(plan_, 0, identity.data());
+  upload(slot_begin(plan_.rank), identity.data(), identity.size());
   backend_->pack(plan_, step_, memory_, work_.get(), packets_[index(plan_.rank)]);
 }
 
@@ -101,10 +79,16 @@ void Rig::produce(const Vector& gradient, double scale, std::uint64_t seed) {
   pack();
 }
 
+Verdict Rig::check() {
+  backend_->check(plan_, step_, memory_, work_.get(), packets_);
+  backend_->finish(nullptr);
+  return memory_.report->verdict;
+}
+
 Bytes Rig::slot(int rank) const { return download(slot_begin(rank), packet_bytes_); }
 
 void Rig::set_slot(int rank, const Bytes& bytes) {
-  where_.upload(slot_begin(rank), bytes.data(), bytes.size());
+  upload(slot_begin(rank), bytes.data(), bytes.size());
 }
 
 void Rig::receive(const Rig& from) { set_slot(from.plan_.rank, from.slot(from.plan_.rank)); }
@@ -141,7 +125,7 @@ Vector Rig::residual() const {
 
 void Rig::set_residual(const Vector& values) {
   const auto bytes = to_bytes(plan_.accumulator(), values);
-  where_.upload(memory_.residual, bytes.data(), bytes.size());
+  upload(memory_.residual, bytes.data(), bytes.size());
 }
 
 Bytes Rig::history() const {
@@ -156,7 +140,7 @@ Bytes Rig::history() const {
   return all;
 }
 
-Merged Rig::merge(const Verdict& verdict, Into into, Reduction reduction, std::size_t shift) {
+Merged Rig::merge(const Verdict&, Into into, Reduction reduction, std::size_t shift) {
   constexpr std::size_t margin = 64;
   constexpr std::byte canary{0xa5};
   const std::size_t width = size_of(plan_.type);
@@ -166,8 +150,8 @@ Merged Rig::merge(const Verdict& verdict, Into into, Reduction reduction, std::s
   const Backend::Buffer values = backend_->allocate(values_bytes);
   const Backend::Buffer positions = backend_->allocate(positions_bytes);
   const Bytes fill(std::max(values_bytes, positions_bytes), canary);
-  where_.upload(values.get(), fill.data(), values_bytes);
-  where_.upload(positions.get(), fill.data(), positions_bytes);
+  upload(values.get(), fill.data(), values_bytes);
+  upload(positions.get(), fill.data(), positions_bytes);
   const std::size_t begin = (margin + shift) * width;  // shift: an output that is not aligned
   auto* out_values = static_cast<std::byte*>(values.get()) + begin;
   auto* out_positions = static_cast<std::uint64_t*>(positions.get()) + margin;
@@ -182,8 +166,9 @@ Merged Rig::merge(const Verdict& verdict, Into into, Reduction reduction, std::s
       output.values = out_values;
       break;
   }
-  const std::size_t written =
-      backend_->merge(plan_, step_, memory_, work_.get(), packets_, verdict, output);
+  backend_->merge(plan_, step_, memory_, work_.get(), packets_, output);
+  backend_->finish(nullptr);
+  const auto written = static_cast<std::size_t>(memory_.report->written);
 
   Merged merged;
   merged.type = plan_.type;

@@ -13,14 +13,18 @@
 
 namespace sparccl::test {
 
-/// A backend to test. upload and download move bytes between its memory and the host's.
+/// A backend to test.
 struct BackendCase {
   std::string name;
   std::function<std::unique_ptr<Backend>()> make;
-  std::function<void(void*to, const void*from, std::size_t bytes)> upload, download;
+  /// Positions of the entries that its sample reads.
+  std::function<Positions(const Plan& plan, std::uint64_t seed)> sampled;
+  /// Whether an entry that equals the bound is a candidate, or only what is above.
+  bool takes_the_bound = true;
 };
 
-/// Every backend that runs here: the host's, once for each instruction set that the processor has.
+/// Every backend that runs here: the host's, once for each instruction set that the processor has,
+/// or those of devices, by which file the test is linked with (backends_*.cpp).
 [[nodiscard]] std::vector<BackendCase> backends();
 
 [[nodiscard]] Plan plan_of(const Shape& shape, int rank = 0);
@@ -52,10 +56,11 @@ class Rig {
   /// Copies another rank's packet into this rank's slot for it.
   void receive(const Rig& from);
 
-  [[nodiscard]] Verdict check() { return backend_->check(plan_, packets_); }
+  [[nodiscard]] Verdict check();
   void restore() { backend_->restore(plan_, step_, memory_, work_.get()); }
 
   enum class Into { dense, in_place, sparse };
+  /// After check(), whose verdict the backend remembers.
   [[nodiscard]] Merged merge(const Verdict& verdict, Into into = Into::dense,
                              Reduction reduction = Reduction::sum, std::size_t shift = 0);
 
@@ -72,9 +77,11 @@ class Rig {
   void set_residual(const Vector& values);
   [[nodiscard]] Bytes history() const;
   [[nodiscard]] StepCounts counts() const { return backend_->counts(plan_, work_.get()); }
+  [[nodiscard]] const Report& report() const { return *memory_.report; }
 
  private:
   static std::size_t index(int rank) { return static_cast<std::size_t>(rank); }
+  void upload(void* to, const void* from, std::size_t bytes);
   template <class T>
   [[nodiscard]] std::vector<T> download(const T* from, std::size_t count) const;
   [[nodiscard]] std::byte* slot_begin(int rank) const;
@@ -83,7 +90,8 @@ class Rig {
   std::unique_ptr<Backend> backend_;
   Plan plan_;
   std::size_t packet_bytes_;
-  Backend::Buffer residual_, per_block_, offsets_, ratios_, work_, slots_, gradient_;
+  Backend::Buffer residual_, per_block_, offsets_, ratios_, work_, slots_, gradient_, steps_,
+      report_;
   Memory memory_;
   std::vector<Packet> packets_;
   Step step_;

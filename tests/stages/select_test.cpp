@@ -43,7 +43,7 @@ void compare_run(const Shape& shape, Pattern pattern) {
       ASSERT_EQ(rig.residual(), residuals[t]);
       EXPECT_GE(rig.counts().candidates, shape.k);
       const Verdict verdict = rig.check();
-      ASSERT_EQ(verdict.kind, Verdict::Kind::sum) << verdict.problem;
+      ASSERT_EQ(verdict.kind, Verdict::Kind::sum) << text_of(verdict.problem);
       ASSERT_EQ(rig.merge(verdict).dense(), outcomes[t].result);
     }
   }

@@ -31,7 +31,7 @@ Outcome outcome(const std::function<void()>& call) {
 
 Outcome meet(Transport& transport) {
   std::vector<std::byte> slots(static_cast<std::size_t>(transport.size()) * 64);
-  return outcome([&] { transport.meet(slots.data(), 64); });
+  return outcome([&] { transport.meet(slots.data(), 64, nullptr); });
 }
 
 bool contains(const std::string& text, const std::string& part) {

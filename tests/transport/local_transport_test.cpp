@@ -34,7 +34,7 @@ void gather_rounds(Transport& transport, std::size_t bytes, bool small) {
     const auto own = static_cast<std::size_t>(transport.rank()) * bytes;
     for (std::size_t i = 0; i < bytes; ++i) slots[own + i] = content(transport.rank(), i, round);
     if (small) {
-      transport.meet(slots.data(), bytes);
+      transport.meet(slots.data(), bytes, nullptr);
     } else {
       transport.all_gather(slots.data(), bytes, nullptr);
     }

@@ -1,0 +1,206 @@
+// What goes wrong after a call over NCCL has returned: nothing of it is silent, and nothing hangs.
+#include <chrono>
+#include <cmath>
+#include <thread>
+
+#include <gtest/gtest.h>
+
+#include "cuda/cuda_backend.hpp"
+#include "device_rank.hpp"
+#include "fake_nccl.hpp"
+#include "simt.hpp"
+#include "transport/nccl.hpp"
+
+namespace sparccl::test {
+namespace {
+
+bool eventually(const std::function<bool()>& condition) {
+  const auto start = std::chrono::steady_clock::now();
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() - start > std::chrono::seconds(20)) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  return true;
+}
+
+bool all_nan(const Bytes& bytes) {
+  const Vector values = to_doubles(DataType::float32, bytes.data(), bytes.size() / 4);
+  return std::all_of(values.begin(), values.end(), [](double x) { return std::isnan(x); });
+}
+
+class Failures : public testing::Test {
+ protected:
+  void SetUp() override { fakeNcclReset(); }
+  void TearDown() override {
+    EXPECT_STREQ("", fakeNcclMisuse());
+    fakeNcclReset();
+  }
+};
+
+/// The error is there, its sentence has the words, and the next call throws it.
+void expect_failed(SparseAllreduce& tensor, DeviceRank& on, Result code,
+                   const std::vector<std::string>& words) {
+  Communicator::Impl& communicator = tensor.impl().communicator();
+  ASSERT_TRUE(eventually([&] { return communicator.async_error() != Result::success; }));
+  EXPECT_EQ(communicator.async_error(), code);
+  const std::string text = communicator.async_error_text();
+  for (const std::string& word : words) {
+    EXPECT_NE(text.find(word), std::string::npos) << "no \"" << word << "\" in: " << text;
+  }
+  expect_error([&] { on.call(); }, code, words);
+}
+
+/// Another count, type, k or order: every rank hears which rank differs and what both called,
+/// though the packets are of different sizes and the exchange of them is stuck.
+TEST_F(Failures, RanksThatDisagree) {
+  struct Case {
+    std::size_t count;
+    std::size_t k;
+    const char* name;
+  };
+  for (const Case& other : {Case{900, 10, "t"}, Case{1'000, 20, "t"}, Case{1'000, 10, "u"}}) {
+    SCOPED_TRACE(testing::Message() << other.count << " " << other.k << " " << other.name);
+    std::vector<Communicator> ranks = make_ranks(3);
+    on_each(ranks, [&](Communicator& communicator) {
+      const bool differs = communicator.rank() == 1;
+      SparseAllreduce tensor(communicator, differs ? other.name : "t",
+                             differs ? other.count : 1'000, DataType::float32,
+                             {.k = differs ? other.k : 10});
+      DeviceRank on(tensor, communicator.rank());
+      const Bytes before = state_of(tensor);
+      on.call();
+      on.finish();
+      EXPECT_TRUE(all_nan(on.get()));
+      EXPECT_EQ(state_of(tensor), before);
+      expect_failed(tensor, on, Result::mismatch,
+                    {"rank 1", "rank 0", "\"t\"", std::to_string(other.count), other.name});
+    });
+  }
+}
+
+/// Hands on what NCCL brings, but for a byte of the packets.
+class Tampered final : public Transport {
+ public:
+  Tampered(std::unique_ptr<Transport> inner, int victim)
+      : inner_(std::move(inner)), victim_(victim) {}
+
+  [[nodiscard]] int rank() const noexcept override { return inner_->rank(); }
+  [[nodiscard]] int size() const noexcept override { return inner_->size(); }
+  [[nodiscard]] bool asynchronous() const noexcept override { return true; }
+  void all_gather(void* slots, std::size_t bytes, Stream stream) override {
+    inner_->all_gather(slots, bytes, stream);
+    if (!armed) return;
+    target_ = static_cast<std::byte*>(slots) + bytes * static_cast<std::size_t>(victim_) + 130;
+    cuda::check(cudaLaunchHostFunc(
+        static_cast<cudaStream_t>(stream),
+        [](void* self) {
+          const std::byte wrong{0x7f};
+          simt::copy(static_cast<Tampered*>(self)->target_, &wrong, 1);
+        },
+        this));
+  }
+  void meet(void* slots, std::size_t bytes, Stream stream) override {
+    inner_->meet(slots, bytes, stream);
+  }
+  void all_reduce(const void* send, void* recv, std::size_t count, DataType type,
+                  Reduction reduction, Stream stream) override {
+    inner_->all_reduce(send, recv, count, type, reduction, stream);
+  }
+  [[nodiscard]] Result async_error() noexcept override { return inner_->async_error(); }
+  [[nodiscard]] std::string async_error_text() override { return inner_->async_error_text(); }
+  void abort_when(std::function<bool()> failed) override { inner_->abort_when(std::move(failed)); }
+  void give_up(Result reason) noexcept override { inner_->give_up(reason); }
+  void abort() noexcept override { inner_->abort(); }
+
+  bool armed = false;
+
+ private:
+  std::unique_ptr<Transport> inner_;
+  int victim_;
+  std::byte* target_ = nullptr;
+};
+
+TEST_F(Failures, APacketThatIsNone) {
+  simt::set_device_count(64);
+  ncclUniqueId id;
+  ASSERT_EQ(ncclGetUniqueId(&id), ncclSuccess);
+  run_ranks(
+      2,
+      [&](int rank) {
+        const cuda::DeviceGuard device(rank);
+        ncclComm_t users = nullptr;
+        ASSERT_EQ(ncclCommInitRank(&users, 2, id, rank), ncclSuccess);
+        auto transport = std::make_unique<Tampered>(
+            std::make_unique<NcclTransport>(users, CommunicatorOptions{}), 1);
+        ASSERT_EQ(ncclCommDestroy(users), ncclSuccess);
+        Tampered& tampered = *transport;
+        const Communicator communicator(std::move(transport), make_cuda_backend());
+        SparseAllreduce tensor(communicator, "conv.bias", 1'000, DataType::float32, {.k = 10});
+        DeviceRank on(tensor, rank);
+        on.set(to_bytes(DataType::float32, make_integers(1'000, 9, 1)));
+        on.call();
+        on.finish();
+        const Bytes before = state_of(tensor);
+        on.set(to_bytes(DataType::float32, make_integers(1'000, 9, 2)));
+        tampered.armed = true;
+        on.call();
+        on.finish();
+        EXPECT_TRUE(all_nan(on.get()));
+        EXPECT_EQ(state_of(tensor), before);
+        expect_failed(tensor, on, Result::bad_packet,
+                      {"conv.bias", "rank 1", "bad packet", "table"});
+      },
+      [] {});
+}
+
+TEST_F(Failures, ACallOfNcclThatFails) {
+  const Shape shape{.ranks = 1 + 1, .count = 1'000, .k = 10};
+  World world(shape);
+  world.each([&](SparseAllreduce& tensor, int rank) {
+    DeviceRank on(tensor, rank);
+    on.call();
+    on.finish();
+  });
+  fakeNcclFailNext("ncclAllGather", ncclSystemError);
+  DeviceRank on(world.tensor(0), 0);
+  const Bytes before = state_of(world.tensor(0));
+  expect_error([&] { on.call(); }, Result::system_error, {"fc1.weight", "rank 0", "ncclAllGather"});
+  on.finish();
+  EXPECT_EQ(state_of(world.tensor(0)), before);
+  expect_error([&] { on.call(); }, Result::system_error, {"earlier failure"});
+}
+
+TEST_F(Failures, AnErrorThatNcclReportsLater) {
+  const Shape shape{.ranks = 2, .count = 1'000, .k = 10};
+  World world(shape);
+  world.each([&](SparseAllreduce& tensor, int rank) {
+    DeviceRank on(tensor, rank);
+    on.call();
+    on.finish();
+  });
+  fakeNcclSetAsyncError(1, ncclRemoteError);
+  DeviceRank on(world.tensor(1), 1);
+  expect_failed(world.tensor(1), on, Result::remote_error, {"rank 1"});
+}
+
+/// A rank waits on the device for one that never calls; an abort from another thread ends that.
+TEST_F(Failures, AnAbortEndsWhatIsStuck) {
+  const Shape shape{.ranks = 2, .count = 1'000, .k = 10};
+  World world(shape);
+  DeviceRank on(world.tensor(0), 0);
+  const Bytes before = state_of(world.tensor(0));
+  on.call();
+  std::thread other([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    world.communicators()[0].abort();
+  });
+  on.finish();  // goes on once the communicator is aborted
+  other.join();
+  EXPECT_EQ(world.communicators()[0].async_error(), Result::aborted);
+  EXPECT_TRUE(all_nan(on.get()));
+  EXPECT_EQ(state_of(world.tensor(0)), before);
+  expect_error([&] { on.call(); }, Result::aborted, {"abort"});
+}
+
+}  // namespace
+}  // namespace sparccl::test

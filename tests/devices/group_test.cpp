@@ -1,0 +1,112 @@
+// Calls that are carried out together: several ranks of one thread, several tensors.
+#include <gtest/gtest.h>
+
+#include "device_rank.hpp"
+
+namespace sparccl::test {
+namespace {
+
+const Shape shape{.ranks = 4, .count = 9'000, .k = 90, .mu = 2};
+
+/// A thread for each rank waits for its stream, as the device's own engines would go on.
+void finish(std::vector<std::unique_ptr<DeviceRank>>& ranks) {
+  run_ranks(
+      static_cast<int>(ranks.size()),
+      [&](int rank) { ranks[static_cast<std::size_t>(rank)]->finish(); }, [] {});
+}
+
+TEST(Groups, LetOneThreadDriveAllRanks) {
+  World grouped(shape), apart(shape);
+  std::vector<std::unique_ptr<DeviceRank>> ranks;
+  for (int r = 0; r < shape.ranks; ++r) {
+    ranks.push_back(std::make_unique<DeviceRank>(grouped.tensor(r), r));
+  }
+  for (std::size_t t = 0; t < 4; ++t) {
+    std::vector<Bytes> expected(4);
+    apart.each([&](SparseAllreduce& tensor, int rank) {
+      expected[static_cast<std::size_t>(rank)] = run(tensor, gradient_of(shape, rank, t));
+    });
+    for (int r = 0; r < shape.ranks; ++r) {
+      ranks[static_cast<std::size_t>(r)]->set(gradient_of(shape, r, t));
+    }
+    Group outer;
+    Group inner;
+    for (auto& rank : ranks) rank->call();
+    inner.end();  // the outermost counts
+    outer.end();
+    finish(ranks);
+    for (int r = 0; r < shape.ranks; ++r) {
+      EXPECT_EQ(ranks[static_cast<std::size_t>(r)]->get(), expected[static_cast<std::size_t>(r)]);
+    }
+  }
+  EXPECT_EQ(grouped.states(), apart.states());
+  while (!ranks.empty()) ranks.pop_back();  // each puts the device back that was present before
+}
+
+TEST(Groups, HoldSparseAndDenseCallsOfOneCommunicator) {
+  std::vector<Communicator> communicators = make_ranks(2);
+  std::vector<std::vector<float>> found(2);
+  on_each(communicators, [&](Communicator& communicator) {
+    const int rank = communicator.rank();
+    const cuda::DeviceGuard device(rank);
+    SparseAllreduce a(communicator, "a", 300, DataType::float32, {.k = 300});
+    SparseAllreduce b(communicator, "b", 100, DataType::float32, {.k = 100});
+    Backend& backend = communicator.impl()->backend();
+    const std::vector<float> ones(300, static_cast<float>(rank + 1));
+    const Backend::Buffer buffer = backend.allocate(3 * 1200);
+    auto* const at = static_cast<float*>(buffer.get());
+    for (int i = 0; i < 3; ++i) backend.upload(at + 300 * i, ones.data(), 1200);
+    for (int t = 0; t < 2; ++t) {
+      Group group;
+      a(at, at);
+      b(at + 300, at + 300);
+      communicator.all_reduce(at + 600, at + 600, 300, DataType::float32, Reduction::sum);
+      communicator.all_reduce(at + 600, at + 600, 300, DataType::float32, Reduction::max);
+      group.end();
+    }
+    backend.finish(nullptr);
+    auto& values = found[static_cast<std::size_t>(rank)];
+    values.resize(900);
+    backend.download(values.data(), at, 3600);
+  });
+  EXPECT_EQ(found[0], found[1]);
+  EXPECT_EQ(found[0][0], 6.0f);  // 1 + 2, then 3 + 3
+  EXPECT_EQ(found[0][300], 6.0f);
+  EXPECT_EQ(found[0][600], 6.0f);
+}
+
+TEST(Groups, RefuseASparseResult) {
+  const Shape one{.ranks = 1, .count = 100, .k = 1};
+  World world(one);
+  DeviceRank on(world.tensor(0), 0);
+  std::uint64_t* positions = nullptr;
+  const Backend::Buffer out = world.tensor(0).impl().communicator().backend().allocate(8);
+  positions = static_cast<std::uint64_t*>(out.get());
+  Group group;
+  expect_error(
+      [&] { static_cast<void>(world.tensor(0).sparse(on.gradient(), positions, on.result())); },
+      Result::invalid_usage, {"fc1.weight", "group"});
+  group.end();
+  expect_error([&] { group.end(); }, Result::invalid_usage, {"ended"});
+}
+
+/// Without end() the calls are forgotten, and the tensors are as before.
+TEST(Groups, ForgetCallsThatWereNotEnded) {
+  const Shape one{.ranks = 1, .count = 100, .k = 1};
+  World world(one);
+  DeviceRank on(world.tensor(0), 0);
+  on.set(gradient_of(one, 0, 0));
+  const auto before = world.states();
+  {
+    Group group;
+    on.call();
+  }
+  on.finish();
+  EXPECT_EQ(world.states(), before);
+  on.call();
+  on.finish();
+  EXPECT_NE(world.states(), before);
+}
+
+}  // namespace
+}  // namespace sparccl::test

@@ -1,0 +1,20 @@
+// Ranks are threads, tensors are in the memory of a device, packets cross through the hosts.
+#include <sparccl/cuda.hpp>
+
+#include "simt.hpp"
+#include "world.hpp"
+
+namespace sparccl::test {
+
+std::vector<Communicator> make_ranks(int world_size) {
+  std::vector<Communicator> ranks;
+  for (const Communicator& host : Communicator::local(world_size)) {
+    ranks.push_back(cuda_communicator(host));
+  }
+  return ranks;
+}
+
+int rounds(int full) { return (full + 15) / 16; }  // under each of eight schedules
+std::uint64_t variation() { return 7919 * simt::schedule(); }
+
+}  // namespace sparccl::test
