@@ -4,10 +4,15 @@ set_tests_properties(examples.minimal PROPERTIES
   LABELS examples
   TIMEOUT 120)
 
-if(NOT SPARCCL_HAVE_MPI)
-  return()
+if(SPARCCL_EXAMPLES_CUDA)
+  add_test(NAME examples.minimal_nccl COMMAND minimal_nccl)
+  set_tests_properties(examples.minimal_nccl PROPERTIES
+    LABELS "examples;gpu"
+    SKIP_RETURN_CODE 77
+    RESOURCE_LOCK gpu
+    TIMEOUT 300)
 endif()
-set(mpirun ${MPIEXEC_EXECUTABLE} ${MPIEXEC_NUMPROC_FLAG})
+
 # Open MPI, before and from version 5, wants to be told of root and of more ranks than cores. What MPI
 # never frees is not ours, and only whole stacks tell whose it is.
 set(environment
@@ -18,12 +23,16 @@ set(environment
   ASAN_OPTIONS=fast_unwind_on_malloc=0
   LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/mpi/lsan.supp:print_suppressions=0)
 
-add_test(NAME examples.minimal_mpi COMMAND ${mpirun} 2 $<TARGET_FILE:minimal_mpi>)
-set_tests_properties(examples.minimal_mpi PROPERTIES
-  LABELS examples
-  ENVIRONMENT "${environment}"
-  PROCESSORS 2
-  TIMEOUT 120)
+set(mpirun "")
+if(SPARCCL_HAVE_MPI)
+  set(mpirun ${MPIEXEC_EXECUTABLE} ${MPIEXEC_NUMPROC_FLAG})
+  add_test(NAME examples.minimal_mpi COMMAND ${mpirun} 2 $<TARGET_FILE:minimal_mpi>)
+  set_tests_properties(examples.minimal_mpi PROPERTIES
+    LABELS examples
+    ENVIRONMENT "${environment}"
+    PROCESSORS 2
+    TIMEOUT 120)
+endif()
 
 if(NOT TARGET train_mnist)
   return()
@@ -32,12 +41,23 @@ find_package(Python3 COMPONENTS Interpreter QUIET)
 if(NOT Python3_FOUND)
   return()
 endif()
+set(cuda not-built)
+if(SPARCCL_EXAMPLES_CUDA)
+  set(cuda built)
+endif()
 add_test(NAME examples.train_mnist
   COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/train_mnist/train_mnist_test.py
-    ${CMAKE_CURRENT_BINARY_DIR}/train_mnist_test ${CMAKE_CURRENT_SOURCE_DIR}/data/mnist
-    $<TARGET_FILE:train_mnist> -- ${mpirun})
+    --scratch ${CMAKE_CURRENT_BINARY_DIR}/train_mnist_test
+    --data ${CMAKE_CURRENT_SOURCE_DIR}/data/mnist
+    --program $<TARGET_FILE:train_mnist> --probe $<TARGET_FILE:mnist_launcher_probe> --cuda ${cuda}
+    -- ${mpirun})
 set_tests_properties(examples.train_mnist PROPERTIES
   LABELS examples
   ENVIRONMENT "${environment}"
   PROCESSORS 2
   TIMEOUT 1200)
+
+add_test(NAME examples.train_mnist_cuda_mlp COMMAND mnist_cuda_mlp_test)
+set_tests_properties(examples.train_mnist_cuda_mlp PROPERTIES
+  LABELS examples
+  TIMEOUT 120)

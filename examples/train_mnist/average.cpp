@@ -21,18 +21,17 @@ GradientAverage::GradientAverage(sparccl::Communicator communicator, std::size_t
   if (config.warmup > 0) warmup_.emplace(config.density, config.warmup);
 }
 
-void GradientAverage::operator()(std::size_t step, std::span<float> gradient) {
+void GradientAverage::operator()(std::size_t step, float* gradient, sparccl::Stream stream) {
   if (sparse_) {
     if (warmup_ && (*warmup_)(step) != density_) {
       density_ = (*warmup_)(step);
       sparse_->set_density(density_);
     }
-    (*sparse_)(gradient.data(), gradient.data());
+    (*sparse_)(gradient, gradient, 1.0, stream);
     return;
   }
   const auto begin = std::chrono::steady_clock::now();
-  communicator_.all_reduce(gradient.data(), gradient.data(), gradient.size(), DataType::float32,
-                           Reduction::avg);
+  communicator_.all_reduce(gradient, gradient, count_, DataType::float32, Reduction::avg, stream);
   dense_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   ++dense_steps_;
 }

@@ -7,7 +7,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <span>
 
 #include "config.hpp"
 
@@ -20,17 +19,20 @@ class GradientAverage {
   GradientAverage(sparccl::Communicator communicator, std::size_t count, Method method,
                   const Config& config);
 
-  /// Replaces gradient by the mean over the ranks (sparse methods: of what they sent).
-  void operator()(std::size_t step, std::span<float> gradient);
+  /// Replaces gradient, [count] in the communicator's kind of memory, by the mean over the ranks
+  /// (sparse methods: of what they sent). May return before that is done on the stream.
+  void operator()(std::size_t step, float* gradient, sparccl::Stream stream);
 
-  /// Bytes that this rank has sent so far; of a dense allreduce, what a ring sends.
+  /// Bytes that this rank has sent so far; of a dense allreduce, what a ring sends. Exact when the
+  /// stream has been waited for.
   [[nodiscard]] std::uint64_t wire_bytes() const;
 
   /// What a dense allreduce would have sent.
   [[nodiscard]] std::uint64_t dense_bytes() const;
 
-  /// Seconds so far of moving bytes and waiting for them: all of a dense allreduce, and of a sparse
-  /// one what is not sparsification. A rank that shares its core waits here for others' turns, too.
+  /// Where calls wait: seconds so far of moving bytes and waiting for them: all of a dense
+  /// allreduce, and of a sparse one what is not sparsification. A rank that shares its core waits
+  /// here for others' turns, too.
   [[nodiscard]] double transfer_seconds() const;
 
   /// The sparse methods' own counts; none for dense.

@@ -2,7 +2,6 @@
 
 #include <CLI/CLI.hpp>
 #include <cmath>
-#include <iostream>
 #include <map>
 #include <sstream>
 
@@ -51,7 +50,13 @@ const char* name_of(Method method) noexcept {
   return "?";
 }
 
-ParsedCommandLine parse_command_line(int argc, char** argv, bool may_print) {
+const char* name_of(BackendName backend) noexcept {
+  return backend == BackendName::cuda ? "cuda" : "host";
+}
+
+ParsedCommandLine parse_command_line(int argc, char** argv) {
+  const std::map<std::string, BackendName> backends{{"host", BackendName::host},
+                                                    {"cuda", BackendName::cuda}};
   const std::map<std::string, Method> methods{
       {"dense", Method::dense}, {"topk", Method::topk}, {"regtopk", Method::regtopk}};
   const std::map<std::string, DataType> wires{{"float32", DataType::float32},
@@ -69,10 +74,20 @@ ParsedCommandLine parse_command_line(int argc, char** argv, bool may_print) {
   bool quiet = false;
   CLI::App app(
       "Trains the same multilayer perceptron on MNIST digits with a dense, a Top-k and a RegTop-k\n"
-      "allreduce, data-parallel over the MPI ranks: mpirun -n 4 train_mnist --json result.json");
+      "allreduce, data-parallel over the ranks: mpirun -n 4 train_mnist --json result.json\n"
+      "or, without MPI: train_mnist --ranks 4 --backend cuda");
   app.option_defaults()->take_last();  // scripts put their own words before those of their callers
   app.add_option("--data", config.data, "directory of the four IDX files, gzipped or plain")
       ->capture_default_str();
+  app.add_option(
+         "--backend", config.backend,
+         "host (default), or cuda: a GPU per rank, over NCCL; ranks share GPUs where there\n"
+         "are fewer")
+      ->transform(one_of(backends))
+      ->type_name("NAME");
+  app.add_option("--ranks", config.ranks,
+                 "start so many ranks, without mpirun: threads, or with --backend cuda processes")
+      ->check(between(1, 1024, "a whole number from 1 to 1024"));
   app.add_option("--methods", config.methods,
                  "any of dense,topk,regtopk, in this order; default: all")
       ->take_all()
@@ -119,12 +134,13 @@ ParsedCommandLine parse_command_line(int argc, char** argv, bool may_print) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    std::ostringstream nowhere;
-    return {std::nullopt,
-            may_print ? app.exit(error, std::cout, std::cerr) : app.exit(error, nowhere, nowhere)};
+    std::ostringstream output;
+    std::ostringstream errors;
+    const int status = app.exit(error, output, errors);
+    return {std::nullopt, status, output.str(), errors.str()};
   }
   if (quiet) config.progress = ProgressStyle::none;
-  return {config, 0};
+  return {config, 0, {}, {}};
 }
 
 }  // namespace mnist

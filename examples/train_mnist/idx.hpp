@@ -25,6 +25,11 @@ struct Dataset {
   }
 };
 
+struct Data {
+  Dataset train;
+  Dataset test;
+};
+
 /// Reads `directory`/`prefix`-images-idx3-ubyte and -labels-idx1-ubyte, with or without ".gz".
 /// prefix: "train" or "t10k". Throws std::runtime_error that names the file, what was expected and
 /// what was found.

@@ -1,38 +1,29 @@
 // The same training with a dense, a Top-k and a RegTop-k allreduce, and what each of them cost.
 
-#include <mpi.h>
-
-#include <sparccl/mpi.hpp>
-#include <sparccl/sparccl.hpp>
-
-#include <cstdint>
 #include <cstdlib>
 #include <exception>
 #include <fstream>
 #include <iostream>
+#include <memory>
+#include <optional>
 #include <sstream>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "backend.hpp"
 #include "config.hpp"
 #include "idx.hpp"
 #include "progress.hpp"
+#include "ranks/processes.hpp"
+#include "ranks/world.hpp"
 #include "report.hpp"
 #include "trainer.hpp"
 
 namespace {
 
 using mnist::Config;
-
-/// Whether `error` is empty on every rank. The first rank that has one prints it.
-bool all_well(sparccl::Communicator communicator, const std::string& error) {
-  const auto ranks = static_cast<std::int32_t>(communicator.size());
-  std::int32_t first = error.empty() ? ranks : communicator.rank();
-  communicator.all_reduce(&first, &first, 1, sparccl::DataType::int32, sparccl::Reduction::min);
-  if (first == communicator.rank()) std::cerr << "train_mnist: " << error << std::endl;
-  return first == ranks;
-}
+using mnist::World;
 
 /// Opened before the training, so that a wrong path is known before, not after it.
 std::ofstream open_json(const std::filesystem::path& path) {
@@ -44,20 +35,24 @@ std::ofstream open_json(const std::filesystem::path& path) {
   return file;
 }
 
-int run(const sparccl::Communicator& communicator, const Config& config) {
-  const bool first = communicator.rank() == 0;
+/// The body of every rank.
+int run(World& world, const Config& config) {
+  const bool first = world.rank() == 0;
   mnist::Data data;
   std::ofstream json_file;
   std::string error;
   try {
     data.train = mnist::load(config.data, "train");
     data.test = mnist::load(config.data, "t10k");
-    mnist::check(config, data, communicator.size());
+    mnist::check(config, data, world.size());
     if (first) json_file = open_json(config.json);
   } catch (const std::exception& exception) {
     error = exception.what();
   }
-  if (!all_well(communicator, error)) return EXIT_FAILURE;
+  world.agree(error);
+  const std::unique_ptr<mnist::Backend> backend = config.backend == mnist::BackendName::cuda
+                                                      ? mnist::cuda_backend(world)
+                                                      : mnist::host_backend(world);
 
   mnist::Progress progress(config.progress);
   const std::size_t steps_per_epoch = data.train.size() / config.batch;
@@ -66,12 +61,12 @@ int run(const sparccl::Communicator& communicator, const Config& config) {
     std::ostringstream title;
     title << "[" << results.size() + 1 << "/" << config.methods.size() << "] " << name_of(method);
     progress.begin(title.str(), config.epochs * steps_per_epoch, steps_per_epoch);
-    results.push_back(
-        mnist::train(communicator, method, config, data, first ? &progress : nullptr));
+    results.push_back(mnist::train(*backend, method, config, data, first ? &progress : nullptr));
   }
   if (!first) return EXIT_SUCCESS;
 
-  const mnist::RunInfo info{.ranks = communicator.size(),
+  const mnist::RunInfo info{.ranks = world.size(),
+                            .device = backend->device(),
                             .parameters = results.front().parameters,
                             .training_images = data.train.size(),
                             .test_images = data.test.size(),
@@ -85,22 +80,49 @@ int run(const sparccl::Communicator& communicator, const Config& config) {
   return EXIT_SUCCESS;
 }
 
+/// Why this configuration cannot run here, if so.
+std::string obstacle(const Config& config) {
+  if (config.backend == mnist::BackendName::cuda) {
+    if (std::string missing = mnist::cuda_is_missing(); !missing.empty()) return missing;
+  }
+  if (config.ranks > 0 && mnist::ranks_of_mpirun() > 0) {
+    return "--ranks starts ranks itself, and mpirun has started " +
+           std::to_string(mnist::ranks_of_mpirun()) + " already: use one or the other";
+  }
+  return {};
+}
+
+int start(const mnist::ParsedCommandLine& parsed, char** argv) {
+  if (!parsed.config) {
+    return mnist::run_job([&parsed](World& world) {
+      if (world.rank() == 0) {
+        std::cout << parsed.output << std::flush;
+        std::cerr << parsed.error << std::flush;
+      }
+      return parsed.exit_status;
+    });
+  }
+  const Config& config = *parsed.config;
+  const mnist::Body body = [&config](World& world) { return run(world, config); };
+  if (const std::optional<int> status = mnist::run_started(body)) return *status;
+  if (const std::string why_not = obstacle(config); !why_not.empty()) {
+    return mnist::run_job([&why_not](World& world) {
+      world.agree(why_not);
+      return EXIT_FAILURE;
+    });
+  }
+  if (config.ranks == 0) return mnist::run_job(body);
+  return config.backend == mnist::BackendName::cuda ? mnist::run_processes(config.ranks, argv)
+                                                    : mnist::run_threads(config.ranks, body);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  MPI_Init(&argc, &argv);
-  int rank = 0;
-  MPI_Comm_rank(MPI_COMM_WORLD, &rank);
-  int status = EXIT_FAILURE;
   try {
-    const mnist::ParsedCommandLine parsed = mnist::parse_command_line(argc, argv, rank == 0);
-    status = parsed.exit_status;
-    if (parsed.config) status = run(sparccl::mpi_communicator(MPI_COMM_WORLD), *parsed.config);
+    return start(mnist::parse_command_line(argc, argv), argv);
   } catch (const std::exception& exception) {
-    // The other ranks may be waiting for this one in a call that will never come.
-    std::cerr << "train_mnist: rank " << rank << ": " << exception.what() << std::endl;
-    MPI_Abort(MPI_COMM_WORLD, EXIT_FAILURE);
+    mnist::complain(exception.what());
+    return EXIT_FAILURE;
   }
-  MPI_Finalize();
-  return status;
 }

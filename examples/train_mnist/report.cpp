@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <utility>
 
 namespace mnist {
 namespace {
@@ -48,8 +49,13 @@ std::string version() {
   return format("%d.%d.%d", number / 10000, number / 100 % 100, number % 100);
 }
 
+Json seconds_of(const sparccl::StageSeconds& seconds) {
+  if (seconds.total() == 0) return {};  // calls that return before the work is done cannot tell
+  return {{"wait", seconds.wait}, {"accumulate", seconds.accumulate}, {"select", seconds.select},
+          {"pack", seconds.pack}, {"exchange", seconds.exchange},     {"merge", seconds.merge}};
+}
+
 Json stats_of(const sparccl::Stats& stats) {
-  const sparccl::StageSeconds& seconds = stats.seconds;
   return {{"steps", stats.steps},
           {"non_finite_steps", stats.non_finite_steps},
           {"entries", stats.entries},
@@ -58,13 +64,7 @@ Json stats_of(const sparccl::Stats& stats) {
           {"packet_bytes", stats.packet_bytes},
           {"residual_bytes", stats.residual_bytes},
           {"workspace_bytes", stats.workspace_bytes},
-          {"seconds",
-           {{"wait", seconds.wait},
-            {"accumulate", seconds.accumulate},
-            {"select", seconds.select},
-            {"pack", seconds.pack},
-            {"exchange", seconds.exchange},
-            {"merge", seconds.merge}}}};
+          {"seconds", seconds_of(stats.seconds)}};
 }
 
 Json curve_of(const std::vector<CurvePoint>& curve) {
@@ -81,6 +81,19 @@ Json curve_of(const std::vector<CurvePoint>& curve) {
   return json;
 }
 
+Json json_of(const std::optional<double>& value) { return value ? Json(*value) : Json(); }
+
+const char* const explanation_of_hosts =
+    "\nBytes are those that each rank sends in a ring. Time per step = computing + waiting for "
+    "the\n"
+    "slowest rank + the whole allreduce call, with what makes it sparse. Transfer is the part of\n"
+    "the call that moves bytes or waits for them; ranks that share a core wait for turns, too.\n";
+const char* const explanation_of_devices =
+    "\nBytes are those that each rank sends in a ring. Times are those between events on each "
+    "rank's\n"
+    "stream: the allreduce is the whole call, with what makes it sparse and with waiting for the\n"
+    "slowest rank, which cannot be told apart from transfer unless the host waits in every step.\n";
+
 }  // namespace
 
 std::string table(const Config& config, const RunInfo& info,
@@ -94,13 +107,16 @@ std::string table(const Config& config, const RunInfo& info,
       grouped(static_cast<double>(info.training_images)).c_str(), steps, config.batch,
       config.density, config.mu, sparccl::name_of(config.wire), config.learning_rate,
       static_cast<unsigned long long>(config.seed));
+  if (!info.device.empty()) text.insert(text.size() - 1, info.device + "\n");
 
   const char* const row = "%-8s %9s %12s %12s %10s %10s %10s %10s %10s\n";
   text += format(row, "", "test", "bytes sent", "compres-", "time per", "", "", "all-", "of which");
   text += format(row, "method", "accuracy", "per step", "sion", "step", "computing", "waiting",
                  "reduce", "transfer");
   text += std::string(8 + 10 + 13 + 13 + 5 * 11, '-') + "\n";
-  const auto ms = [](double seconds) { return format("%.2f ms", 1e3 * seconds); };
+  const auto ms = [](std::optional<double> seconds) {
+    return seconds ? format("%.2f ms", 1e3 * *seconds) : "-";
+  };
   for (const MethodResult& result : results) {
     const auto ratio = compression(result);
     const StepSeconds& seconds = result.seconds;
@@ -111,23 +127,19 @@ std::string table(const Config& config, const RunInfo& info,
                    ms(seconds.compute).c_str(), ms(seconds.wait).c_str(),
                    ms(seconds.allreduce).c_str(), ms(seconds.transfer).c_str());
   }
-  text +=
-      "\nBytes are those that each rank sends in a ring. Time per step = computing + waiting for "
-      "the\n"
-      "slowest rank + the whole allreduce call, with what makes it sparse. Transfer is the part "
-      "of\n"
-      "the call that moves bytes or waits for them; ranks that share a core wait for turns, too.\n";
-  return text;
+  return text + (info.device.empty() ? explanation_of_hosts : explanation_of_devices);
 }
 
 std::string json(const Config& config, const RunInfo& info, std::span<const MethodResult> results) {
   Json root;
   root["sparccl_version"] = version();
   root["world_size"] = info.ranks;
+  root["device"] = info.device.empty() ? Json() : Json(info.device);
   root["parameters"] = info.parameters;
   root["training_images"] = info.training_images;
   root["test_images"] = info.test_images;
-  root["config"] = {{"data", config.data.string()},
+  root["config"] = {{"backend", name_of(config.backend)},
+                    {"data", config.data.string()},
                     {"widths", info.widths},
                     {"epochs", config.epochs},
                     {"batch", config.batch},
@@ -148,9 +160,9 @@ std::string json(const Config& config, const RunInfo& info, std::span<const Meth
     method["compression"] = ratio ? Json(*ratio) : Json();
     method["seconds_per_step"] = {{"total", result.seconds.total()},
                                   {"compute", result.seconds.compute},
-                                  {"wait", result.seconds.wait},
+                                  {"wait", json_of(result.seconds.wait)},
                                   {"allreduce", result.seconds.allreduce},
-                                  {"transfer", result.seconds.transfer}};
+                                  {"transfer", json_of(result.seconds.transfer)}};
     method["sparse_allreduce"] = result.stats ? stats_of(*result.stats) : Json();
     method["curve"] = curve_of(result.curve);
     root["methods"].push_back(std::move(method));

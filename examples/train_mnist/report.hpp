@@ -14,6 +14,7 @@ namespace mnist {
 /// What all methods have in common.
 struct RunInfo {
   int ranks = 1;
+  std::string device;  ///< what computes; empty: the host
   std::size_t parameters = 0;
   std::size_t training_images = 0;
   std::size_t test_images = 0;

@@ -1,32 +1,49 @@
 #!/usr/bin/env python3
-"""Runs train_mnist on good and on bad input: train_mnist_test.py SCRATCH DATA TRAIN_MNIST -- LAUNCHER...
+"""Runs train_mnist on good and on bad input; what follows -- stands before the number of ranks: mpirun -n.
 
-LAUNCHER is what stands before the number of ranks: mpirun -n, with its options.
+Without MPI nothing follows, and ranks are threads. The probe is launcher_probe.cpp.
 """
+import argparse
+import ctypes
 import gzip
 import json
 import math
+import os
 import pathlib
 import shutil
+import signal
 import struct
 import subprocess
 import sys
+import tempfile
+import time
 import unittest
 
+parser = argparse.ArgumentParser()
+parser.add_argument("--scratch", type=pathlib.Path, required=True)
+parser.add_argument("--data", type=pathlib.Path, required=True)
+parser.add_argument("--program", required=True)
+parser.add_argument("--probe", required=True)
+parser.add_argument("--cuda", choices=["built", "not-built"], required=True)
 separator = sys.argv.index("--")
-scratch, mnist = (pathlib.Path(word) for word in sys.argv[1:3])
-program, launcher = sys.argv[3], sys.argv[separator + 1:]
+options, launcher = parser.parse_args(sys.argv[1:separator]), sys.argv[separator + 1:]
+scratch, mnist, program = options.scratch, options.data, options.program
 
 IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 TEST_IMAGES, TEST_LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
 SMALL = ["--epochs", "1", "--hidden", "16", "--progress", "lines"]
 
 
+def run(command, **more):
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, **more)
+
+
 def train(ranks, *words):
     """ranks 0: without the launcher, which is faster and one rank, too."""
-    command = [*launcher, str(ranks)] if ranks > 0 else []
-    command += [program, *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+    command = [program, *map(str, words)]
+    if ranks > 0:
+        command = [*launcher, str(ranks), *command] if launcher else [*command, "--ranks", str(ranks)]
+    return run(command)
 
 
 def write_data(name, gzipped=True, count=256, side=8):
@@ -110,6 +127,20 @@ class Training(unittest.TestCase):
         steps = [after - before for before, after in zip(bytes_sent, bytes_sent[1:])]
         self.assertGreater(steps[0], steps[1])
         self.assertEqual(result["config"]["wire"], "bfloat16")
+
+
+    def test_ranks_that_are_threads(self):
+        words = ["--data", mnist, "--epochs", 1, "--batch", 2000, "--methods", "topk"]
+        target = scratch / "threads.json"
+        done = run([program, *map(str, words), "--ranks", "3", "--json", target])
+        self.assertEqual(done.returncode, 0, done.stderr)
+        threads = json.loads(target.read_text())
+        self.assertEqual(threads["world_size"], 3)
+        self.assertIsNone(threads["device"])
+        _, other = self.run_and_read(3, *words)
+        curves = [result["methods"][0]["curve"] for result in (threads, other)]
+        for column in ("step", "bytes", "test_accuracy"):
+            self.assertEqual(curves[0][column], curves[1][column])
 
 
 class Errors(unittest.TestCase):
@@ -201,6 +232,104 @@ class Errors(unittest.TestCase):
         self.assertIn("--methods: expected one of dense, regtopk, topk, found best",
                       train(0, "--methods", "dense,best").stderr)
         self.expect_once_per_job(train(2, "--density", "2"), "--density")
+
+    def test_ranks(self):
+        for words in (["--ranks", "0"], ["--ranks", "2000"], ["--ranks", "x"], ["--backend", "gpu"]):
+            self.expect_once_per_job(train(0, *words), words[0])
+        self.expect(run([program, "--ranks", "2", "--data", write_data("ranks") / "no"]), "not found")
+        if launcher:
+            self.expect(train(2, "--ranks", 2), "--ranks starts ranks itself", "mpirun has started 2")
+
+
+def has_gpu():
+    """Asks the driver."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    count = ctypes.c_int()
+    return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
+
+
+class Cuda(unittest.TestCase):
+    def expect_failure(self, done, *words):
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        for word in words:
+            self.assertIn(word, done.stderr)
+
+    @unittest.skipIf(options.cuda == "built", "built with CUDA")
+    def test_build_without_cuda(self):
+        for done in (train(0, "--backend", "cuda"), train(0, "--backend", "cuda", "--ranks", 2)):
+            self.expect_failure(done, "built without CUDA", "cmake --preset cuda")
+            self.assertEqual(done.stderr.count("train_mnist: "), 1, done.stderr)
+
+    @unittest.skipIf(options.cuda != "built" or has_gpu(), "not built with CUDA, or there is a GPU")
+    def test_no_gpu(self):
+        self.expect_failure(train(0, "--backend", "cuda"), "rank 0", "found ", "expected a GPU and a driver")
+        done = train(0, "--backend", "cuda", "--ranks", 2)
+        self.expect_failure(done, "expected a GPU", "rank 0 exited with status 1", "rank 1 exited with status 1")
+        if launcher:
+            done = train(2, "--backend", "cuda")
+            self.assertNotEqual(done.returncode, 0)
+            self.assertEqual(done.stderr.count("expected a GPU and a driver"), 1, done.stderr)
+
+    @unittest.skipIf(options.cuda != "built" or not has_gpu(), "not built with CUDA, or no GPU")
+    def test_trains_as_on_hosts(self):
+        words = ["--data", mnist, "--epochs", 1, "--batch", 500, "--density", 0.01]
+        results = []
+        for name in ("host", "cuda"):
+            target = scratch / f"{name}.json"
+            done = train(0, *words, "--ranks", 2, "--backend", name, "--json", target)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            results.append(json.loads(target.read_text()))
+        host, cuda = results
+        self.assertIn("2 ranks on", cuda["device"])
+        for one, other in zip(host["methods"], cuda["methods"]):
+            self.assertEqual(one["curve"]["bytes"], other["curve"]["bytes"])
+            self.assertAlmostEqual(one["curve"]["training_loss"][1], other["curve"]["training_loss"][1], 4)
+            self.assertAlmostEqual(one["test_accuracy"], other["test_accuracy"], delta=0.05)
+            self.assertIsNone(other["seconds_per_step"]["wait"])
+
+
+class Launcher(unittest.TestCase):
+    """Of ranks that are processes, as --backend cuda --ranks has them."""
+
+    def probe(self, ranks, what):
+        return run([options.probe, str(ranks), what], env=self.environment())
+
+    def environment(self):
+        self.places = pathlib.Path(tempfile.mkdtemp(dir=scratch))
+        return {**os.environ, "TMPDIR": str(self.places)}
+
+    def tearDown(self):
+        self.assertEqual(list(self.places.iterdir()), [])  # nothing is left behind
+
+    def test_all_meet(self):
+        done = self.probe(5, "none")
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "5 ranks, sum 1000\n", ""))
+
+    def test_failed_rank_ends_the_others(self):
+        for what, words in (("exit", "rank 1 exited with status 3"),
+                            ("kill", "rank 1 was killed by signal 9"),
+                            ("throw", "rank 1: thrown on purpose")):
+            done = self.probe(3, what)
+            self.assertEqual((done.returncode, done.stdout), (1, ""), what)
+            self.assertIn(words, done.stderr)
+            for rank in (0, 2):
+                self.assertIn(f"rank {rank} was ended, because another rank had failed", done.stderr)
+
+    def test_complaint_is_printed_once(self):
+        done = self.probe(3, "agree")
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(done.stderr.count("complained on purpose"), 1)
+        self.assertNotIn("was ended", done.stderr)
+
+    def test_interrupt_ends_all(self):
+        process = subprocess.Popen([options.probe, "3", "kill"], env=self.environment(), stderr=subprocess.PIPE)
+        time.sleep(0.5)  # now the others have a moment left
+        process.send_signal(signal.SIGTERM)
+        _, error = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, -signal.SIGTERM, error)
 
 
 if __name__ == "__main__":

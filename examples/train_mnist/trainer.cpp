@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <chrono>
 #include <cmath>
 #include <numeric>
 #include <random>
@@ -13,7 +12,7 @@
 #include <utility>
 
 #include "average.hpp"
-#include "mlp.hpp"
+#include "network.hpp"
 
 namespace mnist {
 namespace {
@@ -22,39 +21,18 @@ using sparccl::Communicator;
 using sparccl::DataType;
 using sparccl::Reduction;
 
-double seconds_since(std::chrono::steady_clock::time_point& mark) {
-  const auto before = std::exchange(mark, std::chrono::steady_clock::now());
-  return std::chrono::duration<double>(mark - before).count();
-}
-
-std::uint64_t all_reduce(Communicator& communicator, std::uint64_t value, Reduction reduction) {
-  communicator.all_reduce(&value, &value, 1, DataType::uint64, reduction);
+std::uint64_t all_reduce(Backend& backend, std::uint64_t value, Reduction reduction) {
+  backend.all_reduce(&value, 1, DataType::uint64, reduction);
   return value;
 }
 
-/// Rank r's part of `items`: contiguous, and as large as the others' to within one.
-template <class T>
-std::span<T> share(std::span<T> items, const Communicator& communicator) {
+/// Rank r's part of `count` items, [first, last): contiguous, and as large as the others' to within
+/// one.
+std::pair<std::size_t, std::size_t> share(std::size_t count, const Communicator& communicator) {
   const auto rank = static_cast<std::size_t>(communicator.rank());
   const auto ranks = static_cast<std::size_t>(communicator.size());
-  const std::size_t begin = items.size() * rank / ranks;
-  return items.subspan(begin, items.size() * (rank + 1) / ranks - begin);
+  return {count * rank / ranks, count * (rank + 1) / ranks};
 }
-
-/// Images as the network wants them: pixels from 0 to 1, and their labels.
-struct Batch {
-  Floats inputs;
-  std::vector<std::uint8_t> labels;
-
-  void fill(const Dataset& data, std::span<const std::size_t> picked) {
-    inputs.clear();
-    labels.clear();
-    for (const std::size_t i : picked) {
-      for (const std::uint8_t pixel : data.image(i)) inputs.push_back(pixel * (1.0F / 255.0F));
-      labels.push_back(data.labels[i]);
-    }
-  }
-};
 
 /// Every epoch in a new order, which depends on the seed alone. The last, incomplete batch of an
 /// epoch is left out.
@@ -81,28 +59,13 @@ class Batches {
   std::mt19937_64 random_;
 };
 
-/// Each rank classifies its share of the test images.
-class Evaluation {
- public:
-  Evaluation(const Dataset& test, Communicator communicator)
-      : communicator_(std::move(communicator)), images_(test.size()) {
-    std::vector<std::size_t> all(test.size());
-    std::iota(all.begin(), all.end(), std::size_t{0});
-    mine_.fill(test, share(std::span<const std::size_t>(all), communicator_));
-  }
-
-  double operator()(Mlp& model) {
-    const std::size_t correct =
-        mine_.labels.empty() ? 0 : model.count_correct(mine_.inputs, mine_.labels);
-    return static_cast<double>(all_reduce(communicator_, correct, Reduction::sum)) /
-           static_cast<double>(images_);
-  }
-
- private:
-  Communicator communicator_;
-  std::size_t images_;
-  Batch mine_;
-};
+/// The share of the test images that is classified right. Each rank looks at its part of them.
+double accuracy(Backend& backend, Model& model, std::size_t images) {
+  const auto [first, last] = share(images, backend.communicator());
+  const std::uint64_t correct = model.count_correct(first, last);
+  return static_cast<double>(all_reduce(backend, correct, Reduction::sum)) /
+         static_cast<double>(images);
+}
 
 /// About forty evenly spaced points, and powers of two: the early ones, on a logarithmic axis.
 bool is_evaluated(std::size_t done, std::size_t steps) {
@@ -111,24 +74,25 @@ bool is_evaluated(std::size_t done, std::size_t steps) {
 }
 
 /// Every rank applied the same bits to the same weights, so they must still be the same.
-void check_equal_weights(Communicator& communicator, std::span<const float> weights) {
+void check_equal_weights(Backend& backend, std::span<const float> weights) {
   std::uint64_t hash = 14695981039346656037U;  // FNV-1a
   for (const float weight : weights) {
     hash = (hash ^ std::bit_cast<std::uint32_t>(weight)) * 1099511628211U;
   }
-  if (all_reduce(communicator, hash, Reduction::min) !=
-      all_reduce(communicator, hash, Reduction::max)) {
+  if (all_reduce(backend, hash, Reduction::min) != all_reduce(backend, hash, Reduction::max)) {
     throw std::runtime_error("the ranks ended with different weights");
   }
 }
 
-StepSeconds mean_over_ranks(Communicator& communicator, const StepSeconds& sums,
-                            std::size_t steps) {
-  std::array values{sums.compute, sums.wait, sums.allreduce, sums.transfer};
-  communicator.all_reduce(values.data(), values.data(), values.size(), DataType::float64,
-                          Reduction::avg);
-  const auto count = static_cast<double>(steps);
-  return {values[0] / count, values[1] / count, values[2] / count, values[3] / count};
+StepSeconds mean_over_ranks(Backend& backend, StepSeconds sums, std::size_t steps) {
+  std::array values{sums.compute, sums.allreduce, sums.wait.value_or(0), sums.transfer.value_or(0)};
+  backend.all_reduce(values.data(), values.size(), DataType::float64, Reduction::avg);
+  for (double& value : values) value /= static_cast<double>(steps);
+  sums.compute = values[0];
+  sums.allreduce = values[1];
+  if (sums.wait) sums.wait = values[2];
+  if (sums.transfer) sums.transfer = values[3];
+  return sums;
 }
 
 }  // namespace
@@ -157,62 +121,54 @@ std::vector<std::size_t> widths(const Config& config, const Data& data) {
   return all;
 }
 
-MethodResult train(Communicator communicator, Method method, const Config& config, const Data& data,
+MethodResult train(Backend& backend, Method method, const Config& config, const Data& data,
                    Progress* progress) {
-  Mlp model(widths(config, data), config.seed);
-  GradientAverage average(communicator, model.parameter_count(), method, config);
+  const Communicator& communicator = backend.communicator();
+  const Network network(widths(config, data));
+  const std::unique_ptr<Model> model = backend.model(network, data, config.seed);
+  const std::unique_ptr<StepClock> clock = backend.clock();
+  GradientAverage average(communicator, network.parameter_count, method, config);
   Batches batches(data.train.size(), config.batch, config.seed);
-  Evaluation evaluate(data.test, communicator);
-  Batch batch;
-  Floats gradient(model.parameter_count());
 
   // The mean over the ranks of (ranks / batch) x summed loss is the mean over the batch.
   const float scale = static_cast<float>(communicator.size()) / static_cast<float>(config.batch);
   const std::size_t steps = config.epochs * (data.train.size() / config.batch);
   const auto rate = static_cast<float>(config.learning_rate);
+  const auto [first, last] = share(config.batch, communicator);
 
   MethodResult result;
   result.method = method;
-  result.parameters = model.parameter_count();
+  result.parameters = network.parameter_count;
   result.steps = steps;
-  StepSeconds sums;
-  double loss = 0;  // of this rank, since the last point
-  std::size_t images = 0;
-  result.curve.push_back({0, 0, NAN, evaluate(model)});
+  std::size_t images = 0;  // since the last point
+  result.curve.push_back({0, 0, NAN, accuracy(backend, *model, data.test.size())});
 
   for (std::size_t step = 0; step < steps; ++step) {
-    auto mark = std::chrono::steady_clock::now();
-    batch.fill(data.train, share(batches.next(), communicator));
-    loss += model.backward(batch.inputs, batch.labels, scale, gradient);
+    clock->begin();
+    model->backward(batches.next().subspan(first, last - first), scale);
+    clock->gradient_done();
+    average(step, model->gradient(), backend.stream());
+    clock->average_done();
+    model->descend(rate);
+    clock->update_done();
+
     images += config.batch;
-    sums.compute += seconds_since(mark);
-
-    // An allreduce of one number is a barrier, so that the next one is not charged for slow ranks.
-    all_reduce(communicator, 0, Reduction::max);
-    sums.wait += seconds_since(mark);
-
-    average(step, gradient);
-    sums.allreduce += seconds_since(mark);
-
-    const std::span<float> weights = model.parameters();
-    for (std::size_t i = 0; i < weights.size(); ++i) weights[i] -= rate * gradient[i];
-    sums.compute += seconds_since(mark);
-
     const std::size_t done = step + 1;
     if (is_evaluated(done, steps)) {
-      communicator.all_reduce(&loss, &loss, 1, DataType::float64, Reduction::sum);
-      result.curve.push_back(
-          {done, average.wire_bytes(), loss / static_cast<double>(images), evaluate(model)});
-      loss = 0;
+      double loss = model->take_loss();  // waits: what comes after sees all of the step
+      backend.all_reduce(&loss, 1, DataType::float64, Reduction::sum);
+      result.curve.push_back({done, average.wire_bytes(), loss / static_cast<double>(images),
+                              accuracy(backend, *model, data.test.size())});
       images = 0;
     }
-    const CurvePoint& last = result.curve.back();
-    if (progress != nullptr) progress->update(done, last.training_loss, last.test_accuracy);
+    const CurvePoint& point = result.curve.back();
+    if (progress != nullptr) progress->update(done, point.training_loss, point.test_accuracy);
   }
 
-  check_equal_weights(communicator, model.parameters());
-  sums.transfer = average.transfer_seconds();
-  result.seconds = mean_over_ranks(communicator, sums, steps);
+  check_equal_weights(backend, model->parameters());
+  StepSeconds sums = clock->sums();
+  if (sums.wait) sums.transfer = average.transfer_seconds();
+  result.seconds = mean_over_ranks(backend, sums, steps);
   result.wire_bytes_per_step =
       static_cast<double>(average.wire_bytes()) / static_cast<double>(steps);
   result.dense_bytes_per_step =

@@ -8,6 +8,7 @@
 #include <optional>
 #include <vector>
 
+#include "backend.hpp"
 #include "config.hpp"
 #include "idx.hpp"
 #include "progress.hpp"
@@ -21,30 +22,15 @@ struct CurvePoint {
   double test_accuracy = 0;  ///< share of the test images, 0 to 1
 };
 
-/// Per step, mean over the ranks. Evaluations are not timed.
-struct StepSeconds {
-  double compute = 0;    ///< batch, forward, backward, update
-  double wait = 0;       ///< for the slowest rank, before the allreduce begins
-  double allreduce = 0;  ///< the whole call, sparsification included
-  double transfer = 0;   ///< the part of allreduce that moves bytes and waits for them
-
-  [[nodiscard]] double total() const noexcept { return compute + wait + allreduce; }
-};
-
 struct MethodResult {
   Method method = Method::dense;
   std::size_t parameters = 0;
   std::size_t steps = 0;
-  double wire_bytes_per_step = 0;   ///< per rank
-  double dense_bytes_per_step = 0;  ///< per rank
-  StepSeconds seconds;
+  double wire_bytes_per_step = 0;       ///< per rank
+  double dense_bytes_per_step = 0;      ///< per rank
+  StepSeconds seconds;                  ///< per step, mean over the ranks
   std::optional<sparccl::Stats> stats;  ///< of rank 0
   std::vector<CurvePoint> curve;        ///< the last point is the result
-};
-
-struct Data {
-  Dataset train;
-  Dataset test;
 };
 
 /// Throws std::runtime_error where data, batch and number of ranks do not go together.
@@ -56,7 +42,7 @@ void check(const Config& config, const Data& data, int ranks);
 /// Collective. Equal seeds give equal initial weights and batches to every method and every number
 /// of ranks. progress: nullptr on all ranks but one. Throws std::runtime_error when the ranks'
 /// weights have come apart, sparccl::Error when a call fails.
-[[nodiscard]] MethodResult train(sparccl::Communicator communicator, Method method,
-                                 const Config& config, const Data& data, Progress* progress);
+[[nodiscard]] MethodResult train(Backend& backend, Method method, const Config& config,
+                                 const Data& data, Progress* progress);
 
 }  // namespace mnist

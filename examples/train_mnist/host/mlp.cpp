@@ -1,9 +1,7 @@
 #include "mlp.hpp"
 
 #include <Eigen/Core>
-#include <algorithm>
 #include <cmath>
-#include <random>
 #include <stdexcept>
 #include <utility>
 
@@ -27,45 +25,30 @@ void check_batch(std::size_t inputs, std::size_t labels, std::size_t width) {
 
 }  // namespace
 
-Mlp::Mlp(std::vector<std::size_t> widths, std::uint64_t seed) : widths_(std::move(widths)) {
-  if (widths_.size() < 2 || std::ranges::find(widths_, std::size_t{0}) != widths_.end()) {
-    throw std::invalid_argument("Mlp: expected at least two layers, each of width 1 or more");
-  }
-  std::size_t size = 0;
-  for (std::size_t l = 0; l + 1 < widths_.size(); ++l) {
-    offsets_.push_back(size);
-    size += (widths_[l] + 1) * widths_[l + 1];
-  }
-  parameters_.assign(size, 0.0F);  // biases stay zero
-  activations_.resize(offsets_.size());
-
-  std::mt19937_64 random(seed);
-  for (std::size_t l = 0; l < offsets_.size(); ++l) {
-    std::normal_distribution<float> he(0.0F, std::sqrt(2.0F / static_cast<float>(widths_[l])));
-    const std::span weights = parameters().subspan(offsets_[l], widths_[l] * widths_[l + 1]);
-    std::ranges::generate(weights, [&] { return he(random); });
-  }
+Mlp::Mlp(const Network& network, std::uint64_t seed)
+    : network_(network), parameters_(network.parameter_count), activations_(network.layers()) {
+  initialise(network_, seed, parameters_);
 }
 
 void Mlp::forward(std::span<const float> inputs, std::size_t batch) {
   const Index rows = as_index(batch);
   const float* below = inputs.data();
-  for (std::size_t l = 0; l < offsets_.size(); ++l) {
-    const Index in = as_index(widths_[l]);
-    const Index out = as_index(widths_[l + 1]);
-    const float* weights = parameters_.data() + offsets_[l];
-    activations_[l].resize(batch * widths_[l + 1]);
+  for (std::size_t l = 0; l < network_.layers(); ++l) {
+    const Index in = as_index(network_.inputs(l));
+    const Index out = as_index(network_.outputs(l));
+    const float* weights = parameters_.data() + network_.weights(l);
+    activations_[l].resize(batch * network_.outputs(l));
     View output(activations_[l].data(), rows, out);
     output.noalias() = ConstView(below, rows, in) * ConstView(weights, out, in).transpose();
     output.rowwise() += ConstRowView(weights + in * out, out);
-    if (l + 1 < offsets_.size()) output = output.cwiseMax(0.0F);
+    if (!network_.is_last(l)) output = output.cwiseMax(0.0F);
     below = activations_[l].data();
   }
 }
 
 double Mlp::backward(std::span<const float> inputs, std::span<const std::uint8_t> labels,
                      float scale, std::span<float> gradient) {
-  check_batch(inputs.size(), labels.size(), widths_.front());
+  check_batch(inputs.size(), labels.size(), network_.widths.front());
   if (gradient.size() != parameters_.size()) {
     throw std::invalid_argument("Mlp: expected a gradient as long as the parameters");
   }
@@ -75,7 +58,7 @@ double Mlp::backward(std::span<const float> inputs, std::span<const std::uint8_t
 
   // Softmax and cross-entropy: loss = log sum exp(z) - z[label], d loss / d z = softmax - one-hot.
   delta_ = activations_.back();
-  View last(delta_.data(), rows, as_index(widths_.back()));
+  View last(delta_.data(), rows, as_index(network_.widths.back()));
   double loss = 0;
   for (std::size_t i = 0; i < batch; ++i) {
     auto row = last.row(as_index(i));
@@ -89,18 +72,18 @@ double Mlp::backward(std::span<const float> inputs, std::span<const std::uint8_t
   }
   last *= scale;
 
-  for (std::size_t l = offsets_.size(); l-- > 0;) {
-    const Index in = as_index(widths_[l]);
-    const Index out = as_index(widths_[l + 1]);
+  for (std::size_t l = network_.layers(); l-- > 0;) {
+    const Index in = as_index(network_.inputs(l));
+    const Index out = as_index(network_.outputs(l));
     const ConstView delta(delta_.data(), rows, out);
     const ConstView below(l == 0 ? inputs.data() : activations_[l - 1].data(), rows, in);
-    float* const slope = gradient.data() + offsets_[l];
+    float* const slope = gradient.data() + network_.weights(l);
     View(slope, out, in).noalias() = delta.transpose() * below;
     RowView(slope + in * out, out) = delta.colwise().sum();
     if (l == 0) break;
-    delta_below_.resize(batch * widths_[l]);
+    delta_below_.resize(batch * network_.inputs(l));
     View delta_below(delta_below_.data(), rows, in);
-    delta_below.noalias() = delta * ConstView(parameters_.data() + offsets_[l], out, in);
+    delta_below.noalias() = delta * ConstView(parameters_.data() + network_.weights(l), out, in);
     delta_below = (below.array() > 0.0F).select(delta_below, 0.0F);
     std::swap(delta_, delta_below_);
   }
@@ -109,10 +92,10 @@ double Mlp::backward(std::span<const float> inputs, std::span<const std::uint8_t
 
 std::size_t Mlp::count_correct(std::span<const float> inputs,
                                std::span<const std::uint8_t> labels) {
-  check_batch(inputs.size(), labels.size(), widths_.front());
+  check_batch(inputs.size(), labels.size(), network_.widths.front());
   forward(inputs, labels.size());
   const ConstView scores(activations_.back().data(), as_index(labels.size()),
-                         as_index(widths_.back()));
+                         as_index(network_.widths.back()));
   std::size_t correct = 0;
   for (std::size_t i = 0; i < labels.size(); ++i) {
     Index best = 0;

@@ -1,4 +1,4 @@
-// A multilayer perceptron: ReLU between the layers, softmax and cross-entropy at the end.
+// The network on the host.
 #pragma once
 
 #include <cstddef>
@@ -6,6 +6,8 @@
 #include <new>
 #include <span>
 #include <vector>
+
+#include "network.hpp"
 
 namespace mnist {
 
@@ -29,19 +31,17 @@ struct AlignedAllocator {
 
 using Floats = std::vector<float, AlignedAllocator<float>>;
 
-/// All weights and biases lie in one vector, and so does their gradient: what an optimiser and an
-/// allreduce want. No Eigen type in here, because mlp.cpp is compiled for other instructions than
-/// its callers, and Eigen's types change their layout with those.
+/// ReLU between the layers, softmax and cross-entropy at the end. No Eigen type in here, because
+/// mlp.cpp is compiled for other instructions than its callers, and Eigen's types change their
+/// layout with those.
 class Mlp {
  public:
-  /// widths: of every layer, input first, at least two. He-initialised; equal seeds, equal weights.
-  Mlp(std::vector<std::size_t> widths, std::uint64_t seed);
+  Mlp(const Network& network, std::uint64_t seed);
 
   [[nodiscard]] std::span<float> parameters() noexcept { return parameters_; }
-  [[nodiscard]] std::size_t parameter_count() const noexcept { return parameters_.size(); }
 
   /// For equal bits in equal runs, inputs and gradient are Floats, whole.
-  /// inputs: [batch][widths.front()]; labels: [batch]; gradient: [parameter_count()], overwritten
+  /// inputs: [batch][widths.front()]; labels: [batch]; gradient: [parameter_count], overwritten
   /// with `scale` times the gradient of the summed loss. Returns the summed loss.
   double backward(std::span<const float> inputs, std::span<const std::uint8_t> labels, float scale,
                   std::span<float> gradient);
@@ -52,11 +52,10 @@ class Mlp {
  private:
   void forward(std::span<const float> inputs, std::size_t batch);
 
-  std::vector<std::size_t> widths_;
-  std::vector<std::size_t> offsets_;  ///< of each layer's weights in parameters_
-  Floats parameters_;                 ///< per layer: [out][in] weights, [out] biases
-  std::vector<Floats> activations_;   ///< [layer][batch][width], the input left out
-  Floats delta_;                      ///< d loss / d layer output, before its ReLU
+  Network network_;
+  Floats parameters_;
+  std::vector<Floats> activations_;  ///< [layer][batch][width], the input left out
+  Floats delta_;                     ///< d loss / d layer output, before its ReLU
   Floats delta_below_;
 };
 
