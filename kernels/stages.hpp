@@ -104,7 +104,8 @@ struct Memory {
   void* sent_ratios = nullptr;              // [k] accumulator: |r|, or under Distortion::current
                                             //   the sum of what the other ranks sent
   std::uint64_t* step = nullptr;            // [1] steps with a verdict of sum
-  Report* report = nullptr;                 // [1]
+  Report* totals = nullptr;                 // [1] what the report is made of
+  Report* report = nullptr;                 // [1] shared: written, never read, by the backend
 };
 
 /// One rank's packet, taken apart by plugin/wire. Backend memory.

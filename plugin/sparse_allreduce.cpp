@@ -37,16 +37,18 @@ std::size_t SparseAllreduce::Impl::run(const void* gradient, double loss_scale, 
   StopWatch watch;
   communicator_->agree(call(output.reduction), work_.roll, memory_.step, stream);
   seconds.wait = watch.lap();
-  backend().accumulate(plan_, run.step, memory_, scratch());
-  seconds.accumulate = watch.lap();
-  backend().select(plan_, run.step, memory_, scratch());
-  seconds.select = watch.lap();
-  backend().pack(plan_, run.step, memory_, scratch(), outgoing());
-  seconds.pack = watch.lap();
+  communicator_->carry_out(name_, [&] {
+    backend().accumulate(plan_, run.step, memory_, scratch());
+    seconds.accumulate = watch.lap();
+    backend().select(plan_, run.step, memory_, scratch());
+    seconds.select = watch.lap();
+    backend().pack(plan_, run.step, memory_, scratch(), outgoing());
+    seconds.pack = watch.lap();
+  });
   exchange(run);
   seconds.exchange = watch.lap();
   finish(run);
-  backend().finish(stream);
+  communicator_->carry_out(name_, [&] { backend().finish(stream); });
   seconds.merge = watch.lap();
   record(seconds);
   return conclude();
@@ -236,9 +238,11 @@ SparseAllreduce::Impl::Impl(std::shared_ptr<Communicator::Impl> communicator, st
   number_ = communicator_->add_tensor(name_);
   residual_ = backend().allocate(plan_.count * size_of(plan_.accumulator()));
   step_ = backend().allocate(sizeof(std::uint64_t));
+  totals_ = backend().allocate(sizeof(Report));
   report_ = backend().allocate_shared(sizeof(Report));
   memory_.residual = residual_.get();
   memory_.step = static_cast<std::uint64_t*>(step_.get());
+  memory_.totals = static_cast<Report*>(totals_.get());
   memory_.report = static_cast<Report*>(report_.get());
   history_ = make_history(backend(), plan_, plan_.k, memory_);
   work_ = make_work(plan_);

@@ -84,6 +84,7 @@ class SparseAllreduce::Impl {
   std::uint32_t number_ = 0;  // of the tensor, at its communicator
   Backend::Buffer residual_{nullptr, nullptr};
   Backend::Buffer step_{nullptr, nullptr};
+  Backend::Buffer totals_{nullptr, nullptr};
   Backend::Buffer report_{nullptr, nullptr};
   History history_;
   Work work_;

@@ -16,6 +16,7 @@ struct CheckArguments {
   Packets packets;
   bool exact;
   std::uint64_t* step;
+  Report* totals;
   Report* report;
   Trouble* trouble;  // or null
   std::uint32_t tensor;
@@ -53,7 +54,9 @@ __device__ bool check_table(const CheckArguments<A>& in, int rank, CheckShared& 
     if (threadIdx.x == 0) blame(in.work.header, rank, problem);
     return false;
   };
-  if (shared.bad != 0) return fail(Problem::header);
+  const bool differs = shared.bad != 0;
+  __syncthreads();  // before it may be set again
+  if (differs) return fail(Problem::header);
   const std::uint32_t flags = load(of(packet.flags, rank));
   if (flags != 0 && flags != packet_non_finite) return fail(Problem::flags);
   const std::uint64_t most = flags == packet_non_finite ? 0 : in.shape.k;
@@ -133,9 +136,12 @@ __device__ void tell(Trouble* trouble, std::uint32_t tensor, const Verdict& verd
   compare_and_swap_system(kind, 0, static_cast<std::uint32_t>(verdict.kind));
 }
 
-template <class T>
-__device__ void add(T* at, T value) {
-  store(at, load(at) + value);
+/// Adds, and shows the host what it comes to. The host's memory is never read: that takes as long
+/// as a kernel.
+__device__ void add(std::uint64_t* total, std::uint64_t* shown, std::uint64_t value) {
+  const std::uint64_t sum = load(total) + value;
+  store(total, sum);
+  store(shown, sum);
 }
 
 /// By one thread, when all packets have been seen.
@@ -164,18 +170,19 @@ __device__ void conclude(const CheckArguments<A>& in, bool refused) {
   if (verdict.kind == Verdict::Kind::sum || verdict.kind == Verdict::Kind::non_finite) {
     const std::uint64_t sent = load(&header->picked);
     const std::uint64_t candidates = load(&header->passed);
-    add(&report->steps, std::uint64_t{1});
-    add(&report->non_finite_steps,
-        std::uint64_t{verdict.kind == Verdict::Kind::non_finite ? 1u : 0u});
-    add(&report->entries, sent);
-    add(&report->candidates, candidates);
-    add(&report->fallbacks, load(&header->fallbacks));
-    add(&report->wire_bytes, in.wire_bytes);
-    add(&report->dense_bytes, in.dense_bytes);
+    Report* const totals = in.totals;
+    add(&totals->steps, &report->steps, 1);
+    add(&totals->non_finite_steps, &report->non_finite_steps,
+        verdict.kind == Verdict::Kind::non_finite ? 1 : 0);
+    add(&totals->entries, &report->entries, sent);
+    add(&totals->candidates, &report->candidates, candidates);
+    add(&totals->fallbacks, &report->fallbacks, load(&header->fallbacks));
+    add(&totals->wire_bytes, &report->wire_bytes, in.wire_bytes);
+    add(&totals->dense_bytes, &report->dense_bytes, in.dense_bytes);
     store(&report->last_entries, sent);
     store(&report->last_candidates, candidates);
   }
-  if (verdict.kind == Verdict::Kind::sum) add(in.step, std::uint64_t{1});
+  if (verdict.kind == Verdict::Kind::sum) store(in.step, load(in.step) + 1);
   if (verdict.kind == Verdict::Kind::bad_packet && in.trouble != nullptr) {
     tell<A>(in.trouble, in.tensor, verdict);
   }
@@ -222,7 +229,7 @@ void check(const Plan& plan, const Step& step, const Memory& memory, void* works
              grid_threads},
             check_kernel<Wire, A>,
             {Shape<A>(plan), Workspace<A>(plan, workspace), Packets(packets), plan.exact,
-             memory.step, memory.report, step.trouble, step.tensor, step.wire_bytes,
+             memory.step, memory.totals, memory.report, step.trouble, step.tensor, step.wire_bytes,
              step.dense_bytes});
       }
     });

@@ -90,10 +90,12 @@ void add_to(Report& report, const Step& step, const WorkspaceHeader& header, std
 void check(const Plan& plan, const Step& step, const Memory& memory, void* workspace,
            std::span<const Packet> packets) {
   auto& header = *static_cast<WorkspaceHeader*>(workspace);  // its first member
-  header.verdict = memory.report->verdict = check_on_host(plan, packets);
-  if (header.verdict.kind == Verdict::Kind::bad_packet) return;
-  add_to(*memory.report, step, header, *packets[static_cast<std::size_t>(plan.rank)].entries);
+  header.verdict = memory.totals->verdict = check_on_host(plan, packets);
+  if (header.verdict.kind != Verdict::Kind::bad_packet) {
+    add_to(*memory.totals, step, header, *packets[static_cast<std::size_t>(plan.rank)].entries);
+  }
   if (header.verdict.kind == Verdict::Kind::sum) ++*memory.step;
+  *memory.report = *memory.totals;
 }
 
 }  // namespace host

@@ -3,8 +3,11 @@
 
 #include <cuda_runtime.h>
 
+#include <gtest/gtest.h>
+
 #include "communicator.hpp"
 #include "cuda/runtime.hpp"
+#include "simt.hpp"
 #include "sparse_allreduce.hpp"
 #include "world.hpp"
 
@@ -26,7 +29,10 @@ class DeviceRank {
     tensor_.impl().communicator().backend().upload(gradient_.get(), gradient.data(), bytes_);
   }
   void call(double loss_scale = 1.0) { tensor_(gradient(), result(), loss_scale, stream()); }
-  void finish() { cuda::check(cudaStreamSynchronize(stream_.get())); }
+  void finish() {
+    const cudaError_t code = cudaStreamSynchronize(stream_.get());
+    EXPECT_EQ(code, cudaSuccess) << simt::last_fault();
+  }
   [[nodiscard]] Bytes get() const {
     Bytes bytes(bytes_);
     tensor_.impl().communicator().backend().download(bytes.data(), result_.get(), bytes_);

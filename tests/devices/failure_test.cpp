@@ -187,6 +187,11 @@ TEST_F(Failures, AnErrorThatNcclReportsLater) {
 TEST_F(Failures, AnAbortEndsWhatIsStuck) {
   const Shape shape{.ranks = 2, .count = 1'000, .k = 10};
   World world(shape);
+  world.each([&](SparseAllreduce& tensor, int rank) {  // NCCL connects
+    DeviceRank on(tensor, rank);
+    on.call();
+    on.finish();
+  });
   DeviceRank on(world.tensor(0), 0);
   const Bytes before = state_of(world.tensor(0));
   on.call();

@@ -80,12 +80,13 @@ TEST(LargeCount, PacketsAreCheckedAndMerged) {
   const Backend::Buffer ratios = backend->allocate(5 * 4);
   const Backend::Buffer work = backend->allocate(backend->workspace_bytes(plan));
   std::uint64_t step = 3;
-  Report report;
+  Report totals, report;
   const Memory memory{nullptr,
                       static_cast<std::uint32_t*>(per_block.get()),
                       static_cast<std::uint16_t*>(offsets.get()),
                       ratios.get(),
                       &step,
+                      &totals,
                       &report};
   backend->check(plan, {}, memory, work.get(), packets);
   const Verdict verdict = report.verdict;

@@ -29,12 +29,14 @@ Rig::Rig(const BackendCase& where, const Plan& plan)
       slots_(backend_->allocate(packet_bytes_ * index(plan.world_size))),
       gradient_(backend_->allocate(plan.count * size_of(plan.type))),
       steps_(backend_->allocate(sizeof(std::uint64_t))),
+      totals_(backend_->allocate(sizeof(Report))),
       report_(backend_->allocate_shared(sizeof(Report))) {
   memory_.residual = residual_.get();
   memory_.sent_per_block = static_cast<std::uint32_t*>(per_block_.get());
   memory_.sent_offsets = static_cast<std::uint16_t*>(offsets_.get());
   memory_.sent_ratios = ratios_.get();
   memory_.step = static_cast<std::uint64_t*>(steps_.get());
+  memory_.totals = static_cast<Report*>(totals_.get());
   memory_.report = static_cast<Report*>(report_.get());
   for (int rank = 0; rank < plan.world_size; ++rank) {
     packets_.push_back(wire::view(plan_, slot_begin(rank)));

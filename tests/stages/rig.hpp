@@ -91,7 +91,7 @@ class Rig {
   Plan plan_;
   std::size_t packet_bytes_;
   Backend::Buffer residual_, per_block_, offsets_, ratios_, work_, slots_, gradient_, steps_,
-      report_;
+      totals_, report_;
   Memory memory_;
   std::vector<Packet> packets_;
   Step step_;
