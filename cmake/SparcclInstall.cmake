@@ -42,7 +42,9 @@ install(EXPORT sparccl NAMESPACE sparccl:: FILE sparcclTargets.cmake
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/sparccl
   DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
   FILES_MATCHING PATTERN "*.h" PATTERN "*.hpp"
-  PATTERN "mpi.*" EXCLUDE)
+  PATTERN "mpi.*" EXCLUDE
+  PATTERN "nccl.*" EXCLUDE
+  PATTERN "cuda.*" EXCLUDE)
 sparccl_pkgconfig_file(sparccl)
 
 # libsparccl_mpi: a component of its own, because it is tied to one MPI's ABI.
@@ -60,6 +62,20 @@ if(SPARCCL_HAVE_MPI)
     ${PROJECT_SOURCE_DIR}/include/sparccl/mpi.hpp
     DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/sparccl)
   sparccl_pkgconfig_file(sparccl-mpi)
+endif()
+
+# libsparccl_cuda: a component of its own, because it holds kernels for every architecture.
+if(SPARCCL_HAVE_CUDA)
+  set_target_properties(sparccl_cuda PROPERTIES INSTALL_RPATH $ORIGIN)
+  install(TARGETS sparccl_cuda EXPORT sparccl_cuda)
+  install(EXPORT sparccl_cuda NAMESPACE sparccl:: FILE sparcclCudaTargets.cmake
+    DESTINATION ${sparccl_cmake_dir})
+  install(FILES
+    ${PROJECT_SOURCE_DIR}/include/sparccl/cuda.hpp
+    ${PROJECT_SOURCE_DIR}/include/sparccl/nccl.h
+    ${PROJECT_SOURCE_DIR}/include/sparccl/nccl.hpp
+    DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/sparccl)
+  sparccl_pkgconfig_file(sparccl-cuda)
 endif()
 
 # find_package(sparccl)

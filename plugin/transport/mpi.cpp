@@ -15,6 +15,7 @@
 #include <sparccl/mpi.hpp>
 
 #include "dense.hpp"
+#include "transport/mpi_device.hpp"
 #include "transport/mpi_support.hpp"
 #include "transport/transport.hpp"
 
@@ -36,7 +37,7 @@ class MpiTransport final : public Transport {
   [[nodiscard]] int size() const noexcept override { return mpi_.size; }
 
   void all_gather(void* slots, std::size_t bytes, Stream) override;
-  void meet(void* slots, std::size_t bytes) override;
+  void meet(void* slots, std::size_t bytes, Stream) override;
   void all_reduce(const void* send, void* recv, std::size_t count, DataType type,
                   Reduction reduction, Stream) override;
   void abort() noexcept override { aborted_ = true; }
@@ -47,6 +48,9 @@ class MpiTransport final : public Transport {
   }
   // A request of a collective cannot be cancelled.
   [[nodiscard]] bool keeps_buffers_after_failure() const noexcept override { return true; }
+  [[nodiscard]] bool takes_device_memory() const noexcept override {
+    return mpi_gathers_device_memory();
+  }
 
  private:
   enum class Waited { done, timed_out, aborted, told };  // told: another rank gave up
@@ -131,7 +135,7 @@ MpiTransport::Waited MpiTransport::wait(Done done, milliseconds awake, milliseco
 
 /// One small message to and from every rank rather than an MPI_Iallgather: it says who is missing,
 /// and its receives can be cancelled.
-void MpiTransport::meet(void* slots, std::size_t bytes) {
+void MpiTransport::meet(void* slots, std::size_t bytes, Stream) {
   require_open();
   if (aborted_) {
     say_farewell(Waited::aborted);

@@ -35,7 +35,9 @@ class Transport {
                           Reduction reduction, Stream stream) = 0;
 
   /// Calls between these two may be carried out together, at end_group() at the latest. Only of
-  /// asynchronous transports; not nested.
+  /// asynchronous transports; not nested. Where one thread has groups of several transports open,
+  /// all are carried out at its last end_group(), which throws its own transport's failure alone.
+  /// What was begun is ended whatever happens, on the same thread.
   virtual void begin_group() {}
   virtual void end_group() {}
 
@@ -58,7 +60,7 @@ class Transport {
   /// Whether a transfer that threw may go on using its buffers: they must then never be freed.
   [[nodiscard]] virtual bool keeps_buffers_after_failure() const noexcept { return false; }
 
-  /// Whether a blocking transport takes memory of CUDA devices as it takes the host's.
+  /// Whether a blocking transport's all_gather takes memory of CUDA devices as it does the host's.
   [[nodiscard]] virtual bool takes_device_memory() const noexcept { return false; }
 
   /// From any thread. Waiting and later calls throw Error(aborted).

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The libraries export their API, all of it, and nothing else.
 
-usage: check_symbols.py --nm NM --include include/sparccl --inside plugin libsparccl.so [libsparccl_mpi.so]
+usage: check_symbols.py --nm NM --include include/sparccl --inside plugin libsparccl.so [libsparccl_mpi.so] [libsparccl_cuda.so]
 
 The API is what the headers mark SPARCCL_API. Functions that headers inside the project mark so are
 bridges from one of its libraries to the other: they may be exported too. Weak symbols (inline functions, templates and vtables,
@@ -13,6 +13,9 @@ import pathlib
 import re
 import subprocess
 import sys
+
+# Headers of the opt-in libraries; all others are libsparccl's.
+LIBRARY_OF = {"mpi": "libsparccl_mpi", "nccl": "libsparccl_cuda", "cuda": "libsparccl_cuda"}
 
 
 def code(header: pathlib.Path) -> str:
@@ -60,10 +63,10 @@ def main() -> int:
     ]
     for library in arguments.libraries:
         stem = pathlib.Path(library).name
-        of_mpi = stem.startswith("libsparccl_mpi")
+        name_of_library = stem.split(".")[0]
         api: set[str] = set()
         for header in sorted(arguments.include.glob("*.h*")):
-            if (header.stem == "mpi") == of_mpi:
+            if LIBRARY_OF.get(header.stem, "libsparccl") == name_of_library:
                 api |= declared(header)
         if not api:
             problems.append(f"no header of {stem} marks anything SPARCCL_API")

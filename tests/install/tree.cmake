@@ -11,6 +11,9 @@ file(GLOB expected RELATIVE ${PROJECT}/include/sparccl ${PROJECT}/include/sparcc
 if(NOT HAVE_MPI)
   list(FILTER expected EXCLUDE REGEX "^mpi\\.")
 endif()
+if(NOT HAVE_CUDA)
+  list(FILTER expected EXCLUDE REGEX "^(cuda|nccl)\\.")
+endif()
 file(GLOB found RELATIVE ${PREFIX}/include/sparccl ${PREFIX}/include/sparccl/*)
 if(NOT expected STREQUAL found)
   message(FATAL_ERROR "headers: expected ${expected}, found ${found}")
@@ -32,9 +35,15 @@ foreach(text IN LISTS texts)
   endforeach()
 endforeach()
 
-# libsparccl_mpi finds the libsparccl beside it, wherever both are.
+# The other libraries find the libsparccl beside them, wherever that is.
+set(others "")
 if(SHARED AND HAVE_MPI)
-  set(library ${PREFIX}/${LIBDIR}/libsparccl_mpi.so)
+  list(APPEND others ${PREFIX}/${LIBDIR}/libsparccl_mpi.so)
+endif()
+if(SHARED AND HAVE_CUDA)
+  list(APPEND others ${PREFIX}/${LIBDIR}/libsparccl_cuda.so)
+endif()
+foreach(library IN LISTS others)
   execute_process(
     COMMAND ${CMAKE_COMMAND} -E env --unset=LD_LIBRARY_PATH ldd ${library}
     OUTPUT_VARIABLE output COMMAND_ERROR_IS_FATAL ANY)
@@ -42,4 +51,4 @@ if(SHARED AND HAVE_MPI)
   if(at EQUAL -1)
     message(FATAL_ERROR "${library} does not find its libsparccl:\n${output}")
   endif()
-endif()
+endforeach()
