@@ -20,9 +20,8 @@ find_package(Threads REQUIRED)
 add_library(sparccl_options INTERFACE)
 # A fused multiply-add would give other bits than the same formula elsewhere.
 target_compile_options(sparccl_options INTERFACE
-  -Wall -Wextra -Wpedantic -Wshadow -Wconversion
-  $<$<COMPILE_LANGUAGE:C,CXX>:-ffp-contract=off>
-  $<$<BOOL:${SPARCCL_WERROR}>:-Werror>)
+  "$<$<COMPILE_LANGUAGE:C,CXX>:-Wall;-Wextra;-Wpedantic;-Wshadow;-Wconversion;-ffp-contract=off>"
+  $<$<AND:$<COMPILE_LANGUAGE:C,CXX>,$<BOOL:${SPARCCL_WERROR}>>:-Werror>)
 
 # What libsparccl_mpi lacks is an error here, not at its users. (Sanitizers leave symbols open.)
 if(CMAKE_SYSTEM_NAME STREQUAL "Linux" AND NOT CMAKE_CXX_FLAGS MATCHES "-fsanitize")

@@ -1,0 +1,19 @@
+// Ranks are threads, tensors are in the memory of the GPU, packets cross through the host.
+#include <sparccl/cuda.hpp>
+
+#include "world.hpp"
+
+namespace sparccl::test {
+
+std::vector<Communicator> make_ranks(int world_size) {
+  std::vector<Communicator> ranks;
+  for (const Communicator& host : Communicator::local(world_size)) {
+    ranks.push_back(cuda_communicator(host));
+  }
+  return ranks;
+}
+
+int rounds(int full) { return full; }
+std::uint64_t variation() { return 0; }
+
+}  // namespace sparccl::test
