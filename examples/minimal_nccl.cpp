@@ -7,7 +7,6 @@
 #include <sparccl/sparccl.hpp>
 
 #include <cstdio>
-#include <future>
 #include <stdexcept>
 #include <vector>
 
@@ -20,7 +19,8 @@ void check(ncclResult_t code) {
 
 constexpr std::size_t n1 = 1'000'000, n2 = 10'000, bytes = (n1 + n2) * sizeof(float);
 struct Gpu {
-  explicit Gpu(ncclComm_t nccl) : comm(sparccl::nccl_communicator(nccl)), host(n1 + n2) {
+  explicit Gpu(const sparccl::Communicator& world) : comm(world), host(n1 + n2) {
+    check(cudaSetDevice(comm.rank()));
     check(cudaStreamCreate(&stream));
     check(cudaMalloc(&gradient, bytes));
     for (std::size_t i = 0; i < n1 + n2; ++i) host[i] = float(i % 1009) + float(comm.rank());
@@ -41,15 +41,9 @@ int main() {
   }
   std::vector<ncclComm_t> nccl(static_cast<std::size_t>(count));
   check(ncclCommInitAll(nccl.data(), count, nullptr));
-  std::vector<std::future<Gpu>> starting;
-  for (int r = 0; r < count; ++r) {  // each waits for the others
-    starting.push_back(std::async(std::launch::async, [comm = nccl[starting.size()], r] {
-      check(cudaSetDevice(r));
-      return Gpu(comm);
-    }));
-  }
   std::vector<Gpu> gpus;
-  for (std::future<Gpu>& gpu : starting) gpus.push_back(gpu.get());
+  for (const sparccl::Communicator& comm : sparccl::nccl_communicators(nccl))
+    gpus.emplace_back(comm);
   for (int step = 0; step < 10; ++step) {
     sparccl::Group group;  // because one thread calls for several ranks
     for (Gpu& gpu : gpus) {

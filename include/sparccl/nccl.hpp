@@ -1,6 +1,9 @@
 // Opt-in: ranks are those of an NCCL communicator, tensors are device memory. Link sparccl::cuda.
 #pragma once
 
+#include <span>
+#include <vector>
+
 #include <sparccl/sparccl.hpp>
 
 // nccl.h declares the same; without it this header needs neither NCCL nor CUDA to be installed.
@@ -10,7 +13,7 @@ namespace sparccl {
 
 /// Collective over `communicator`, which is split off (ncclCommSplit): its own traffic is never
 /// touched, and it may be destroyed before the result. Its device must be present. Blocks until
-/// every rank has called: who drives several ranks makes their communicators on a thread each.
+/// every rank has called: who drives several ranks takes nccl_communicators().
 /// NCCL 2.18 or later, found at run time: the library that the process has loaded already, or
 /// libnccl.so.2, or what SPARCCL_NCCL_LIBRARY names.
 ///
@@ -33,5 +36,10 @@ namespace sparccl {
 /// `communicator` can then only be aborted.
 [[nodiscard]] SPARCCL_API Communicator nccl_communicator(ncclComm_t communicator,
                                                          const CommunicatorOptions& options = {});
+
+/// The same for several ranks of one process (ncclCommInitAll), by one thread: each with the device
+/// of its NCCL communicator. Calls of the results belong in a Group.
+[[nodiscard]] SPARCCL_API std::vector<Communicator> nccl_communicators(
+    std::span<const ncclComm_t> communicators, const CommunicatorOptions& options = {});
 
 }  // namespace sparccl

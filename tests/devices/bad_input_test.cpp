@@ -69,6 +69,19 @@ TEST_F(DeviceInput, AnotherPresentDevice) {
   EXPECT_EQ(present, 1);
 }
 
+/// A kernel that cannot be started is named, and so is the tensor.
+TEST(Launches, ThatAreRefused) {
+  const Shape large{.ranks = 1, .count = 400'000, .k = 400, .mu = 2};
+  World world(large);
+  DeviceRank on(world.tensor(0), 0);
+  on.call();  // the backend knows now how many blocks the device holds
+  on.finish();
+  simt::set_multiprocessors(1);
+  expect_error([&] { on.call(); }, Result::unhandled_cuda_error, {"fc1.weight", "kernel sample"});
+  simt::set_multiprocessors(3);
+  expect_error([&] { on.call(); }, Result::unhandled_cuda_error, {"earlier failure"});
+}
+
 TEST(DeviceMemory, GivenToACommunicatorOfHosts) {
   void* memory = nullptr;
   cuda::check(cudaMalloc(&memory, 4'000));

@@ -1,5 +1,8 @@
 // Calls that are carried out together: several ranks of one thread, several tensors.
 #include <gtest/gtest.h>
+#include <nccl.h>
+
+#include <sparccl/nccl.hpp>
 
 #include "device_rank.hpp"
 
@@ -41,6 +44,34 @@ TEST(Groups, LetOneThreadDriveAllRanks) {
   }
   EXPECT_EQ(grouped.states(), apart.states());
   while (!ranks.empty()) ranks.pop_back();  // each puts the device back that was present before
+}
+
+/// The way of a program without threads: NCCL's communicators for all devices, then ours.
+TEST(Groups, NeedNoThreads) {
+  simt::set_device_count(64);
+  std::vector<ncclComm_t> users(3);
+  ASSERT_EQ(ncclCommInitAll(users.data(), 3, nullptr), ncclSuccess);
+  const std::vector<Communicator> ranks = nccl_communicators(users);
+  for (const ncclComm_t comm : users) ASSERT_EQ(ncclCommDestroy(comm), ncclSuccess);
+  const Shape three{.ranks = 3, .count = 1'000, .k = 1'000};
+  std::vector<std::unique_ptr<SparseAllreduce>> tensors;
+  std::vector<std::unique_ptr<DeviceRank>> on;
+  for (int r = 0; r < 3; ++r) {
+    EXPECT_EQ(ranks[static_cast<std::size_t>(r)].rank(), r);
+    tensors.push_back(std::make_unique<SparseAllreduce>(
+        ranks[static_cast<std::size_t>(r)], "t", 1'000, DataType::float32, options_of(three)));
+    on.push_back(std::make_unique<DeviceRank>(*tensors.back(), r));
+    on.back()->set(to_bytes(DataType::float32, Vector(1'000, r + 1.0)));
+  }
+  Group group;
+  for (auto& rank : on) rank->call();
+  group.end();
+  finish(on);
+  for (auto& rank : on) EXPECT_EQ(rank->get(), to_bytes(DataType::float32, Vector(1'000, 6.0)));
+  while (!on.empty()) on.pop_back();
+  const std::vector<ncclComm_t> none(1, nullptr);
+  expect_error([&] { static_cast<void>(nccl_communicators(none)); }, Result::invalid_argument,
+               {"communicator 0"});
 }
 
 TEST(Groups, HoldSparseAndDenseCallsOfOneCommunicator) {
