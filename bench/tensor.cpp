@@ -11,7 +11,7 @@ Tensor::Tensor(Backend& backend, const Plan& plan)
       plan_(plan),
       packet_bytes_(wire::layout(plan).bytes),
       residual_(backend.allocate(plan.count * sizeof(float))),
-      step_count_(backend.allocate(sizeof(std::uint64_t))),
+      step_count_(backend.allocate(2 * sizeof(std::uint64_t))),
       totals_(backend.allocate(sizeof(Report))),
       report_(backend.allocate_shared(sizeof(Report))),
       scratch_(backend.allocate(backend.workspace_bytes(plan))),
@@ -23,6 +23,7 @@ Tensor::Tensor(Backend& backend, const Plan& plan)
       descriptor_(Trouble::descriptor_bytes, std::byte{7}) {
   memory_.residual = residual_.get();
   memory_.step = static_cast<std::uint64_t*>(step_count_.get());
+  memory_.call = memory_.step + 1;
   memory_.totals = static_cast<Report*>(totals_.get());
   memory_.report = static_cast<Report*>(report_.get());
   history_ = make_history(backend, plan, plan.k, memory_);
@@ -65,8 +66,8 @@ void Tensor::verify(Stream stream) { backend_.verify(roll_, step_.trouble, strea
 void Tensor::renew_packets() {
   backend_.finish(step_.stream);
   std::uint64_t step = 0;
-  backend_.download(&step, memory_.step, sizeof step);
-  for (const Packet& packet : packets_) backend_.upload(packet.step, &step, sizeof step);
+  backend_.download(&step, memory_.call, sizeof step);
+  for (const Packet& packet : packets_) backend_.upload(packet.call, &step, sizeof step);
 }
 
 void Tensor::require_sum() {

@@ -86,9 +86,10 @@ struct Report {
 };
 
 /// What ended the use of a communicator, found by a kernel. Shared memory like Report. `kind` is
-/// written last, and once: the first trouble stays.
+/// written last, and once: the first trouble stays. See is_set() in plugin/communicator.hpp.
 struct Trouble {
   static constexpr std::size_t descriptor_bytes = 136;
+  static constexpr std::uint32_t being_written = 0xffffffffu;  // of kind, for a moment
   Verdict::Kind kind = Verdict::Kind::pending;  // bad_packet or refused; pending: none
   std::int32_t rank = -1;
   Problem problem = Problem::none;
@@ -104,15 +105,16 @@ struct Memory {
   void* sent_ratios = nullptr;              // [k] accumulator: |r|, or under Distortion::current
                                             //   the sum of what the other ranks sent
   std::uint64_t* step = nullptr;            // [1] steps with a verdict of sum
-  Report* totals = nullptr;                 // [1] what the report is made of
-  Report* report = nullptr;                 // [1] shared: written, never read, by the backend
+  std::uint64_t* call = nullptr;  // [1] packets checked: the number that the next one bears
+  Report* totals = nullptr;       // [1] what the report is made of
+  Report* report = nullptr;       // [1] shared: written, never read, by the backend
 };
 
 /// One rank's packet, taken apart by plugin/wire. Backend memory.
 struct Packet {
   const void* identity = nullptr;  // the bytes that are the same in every rank's packet
   std::size_t identity_bytes = 0;
-  std::uint64_t* step = nullptr;       // inside of identity
+  std::uint64_t* call = nullptr;       // inside of identity
   std::uint32_t* flags = nullptr;      // packet_non_finite or 0
   std::uint64_t* entries = nullptr;    // entries in this packet: k, or 0 if non-finite
   std::uint32_t* per_block = nullptr;  // [blocks]
@@ -211,13 +213,14 @@ class Backend {
                       void* workspace) = 0;
 
   /// What was selected, rounded to the wire type, in position order; what the rounding leaves over
-  /// returns to the residual. Writes all of the packet but its identity, of which only the step.
+  /// returns to the residual. Writes all of the packet but its identity, of which only
+  /// *memory.call: no packet of an earlier call, finite or not, passes for one of this.
   virtual void pack(const Plan& plan, const Step& step, const Memory& memory, void* workspace,
                     const Packet& outgoing) = 0;
 
   /// packets: [world_size]. Trusts no byte of them but this rank's own. The verdict goes to the
-  /// workspace and the report; a verdict of sum advances *memory.step, a bad packet is told to
-  /// step.trouble.
+  /// workspace and the report; a verdict of sum advances *memory.step, any advances *memory.call, a
+  /// bad packet is told to step.trouble.
   virtual void check(const Plan& plan, const Step& step, const Memory& memory, void* workspace,
                      std::span<const Packet> packets) = 0;
 

@@ -1,5 +1,7 @@
 #include "c_handles.hpp"
 
+#include "group.hpp"
+
 #include <cmath>
 #include <exception>
 #include <new>
@@ -165,6 +167,7 @@ Registry& registry() {
 }
 
 std::vector<std::unique_ptr<Group>>& open_groups() {
+  static_cast<void>(in_group());  // what groups use on this thread must outlive them
   static thread_local std::vector<std::unique_ptr<Group>> groups;
   return groups;
 }

@@ -97,15 +97,16 @@ Communicator::Impl::Impl(std::unique_ptr<Transport> transport, std::unique_ptr<B
     : backend_(std::move(backend)),
       trouble_buffer_(backend_->allocate_shared(sizeof(Trouble))),
       trouble_(static_cast<Trouble*>(trouble_buffer_.get())),
-      transport_(std::move(transport)),
-      roll_(*backend_, *transport_) {
+      transport_(std::move(transport)) {
   transport_->abort_when([trouble = trouble_] { return is_set(*trouble); });
 }
 
 void Communicator::Impl::announce(const Call& call, Roll& roll, const std::uint64_t* step,
                                   Stream stream) {
   const Descriptor own = describe(call);
-  backend_->announce(roll.get(), &own, step, offsetof(Descriptor, step), stream);
+  carry_out(call.name, [&] {
+    backend_->announce(roll.get(), &own, step, offsetof(Descriptor, step), stream);
+  });
 }
 
 void Communicator::Impl::meet(std::string_view tensor, Roll& roll, Stream stream) {
@@ -120,9 +121,11 @@ void Communicator::Impl::meet(std::string_view tensor, Roll& roll, Stream stream
 }
 
 void Communicator::Impl::verify(std::string_view tensor, Roll& roll, Stream stream) {
-  backend_->verify(roll.get(), trouble_, stream);
+  carry_out(tensor, [&] {
+    backend_->verify(roll.get(), trouble_, stream);
+    if (!asynchronous()) backend_->finish(stream);
+  });
   if (asynchronous()) return;
-  backend_->finish(stream);
   if (!is_set(*trouble_)) return;
   const Error error = trouble_error();
   *trouble_ = {};  // nothing has happened: the communicator goes on
@@ -136,20 +139,22 @@ void Communicator::Impl::agree(const Call& call, Roll& roll, const std::uint64_t
   verify(call.name, roll, stream);
 }
 
-// A roll that is given back may still be under way: stream order keeps its next use behind it where
-// the stream is the same, and a call on another stream is the caller's to order, as in NCCL.
-Communicator::Impl::Roll& Communicator::Impl::spare_roll() {
-  if (spare_rolls_.empty()) {
-    rolls_.push_back(std::make_unique<Roll>(*backend_, *transport_));
-    spare_rolls_.reserve(rolls_.size());
-    return *rolls_.back();
+// A roll that is given back may still be under way: the next call on its stream comes behind it.
+Communicator::Impl::Roll& Communicator::Impl::spare_roll(Stream stream) {
+  Rolls& rolls = rolls_[stream];
+  if (rolls.spare.empty()) {
+    rolls.all.push_back(std::make_unique<Roll>(*backend_, *transport_));
+    rolls.spare.reserve(rolls.all.size());
+    return *rolls.all.back();
   }
-  Roll* const roll = spare_rolls_.back();
-  spare_rolls_.pop_back();
+  Roll* const roll = rolls.spare.back();
+  rolls.spare.pop_back();
   return *roll;
 }
 
-void Communicator::Impl::give_back(Roll& roll) noexcept { spare_rolls_.push_back(&roll); }
+void Communicator::Impl::give_back(Roll& roll, Stream stream) noexcept {
+  rolls_.find(stream)->second.spare.push_back(&roll);
+}
 
 std::uint32_t Communicator::Impl::add_tensor(std::string name) {
   const std::lock_guard lock(mutex_);
@@ -176,10 +181,19 @@ Error Communicator::Impl::trouble_error() {
 Result Communicator::Impl::async_error() noexcept {
   const Result known = async_error_;
   if (known != Result::success || !asynchronous()) return known;
-  if (is_set(*trouble_)) {
-    return trouble_->kind == Verdict::Kind::refused ? Result::mismatch : Result::bad_packet;
+  // The transport first: what it aborts looks like trouble to the kernels that follow.
+  const Result transports = transport_->async_error();
+  if (transports != Result::success || !is_set(*trouble_)) return transports;
+  return trouble_->kind == Verdict::Kind::refused ? Result::mismatch : Result::bad_packet;
+}
+
+/// Trouble that a kernel has found ends the communicator, so that the next call fails for a reason
+/// of its own: the cause is the trouble.
+Error Communicator::Impl::cause_of(Result code, std::string_view tensor, const char* what) {
+  if (asynchronous() && is_set(*trouble_) && transport_->async_error() == Result::success) {
+    return trouble_error();
   }
-  return transport_->async_error();
+  return Error(code, about(tensor) + what);
 }
 
 std::string Communicator::Impl::async_error_text() {
@@ -190,7 +204,8 @@ std::string Communicator::Impl::async_error_text() {
     const std::lock_guard lock(mutex_);
     if (async_error_ != Result::success) return reason_;
   }
-  return is_set(*trouble_) ? trouble_error().what() : transport_->async_error_text();
+  if (transport_->async_error() != Result::success) return transport_->async_error_text();
+  return trouble_error().what();
 }
 
 void Communicator::Impl::require_usable() {
@@ -230,6 +245,15 @@ void require_buffers(const Backend& backend, const void* send, const void* recv,
                   "buffers: expected equal or disjoint ones, found some that overlap by a part");
     }
   });
+}
+
+void require_aligned(const void* pointer, std::size_t width, const char* what,
+                     std::string_view tensor) {
+  if (reinterpret_cast<std::uintptr_t>(pointer) % width == 0) return;
+  std::ostringstream text;
+  text << about(tensor) << what << ": expected an address that is a multiple of " << width
+       << ", found " << pointer;
+  throw Error(Result::invalid_argument, text.str());
 }
 
 std::vector<Communicator> Communicator::local(int world_size, const CommunicatorOptions& options) {

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdint>
 #include <exception>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <new>
@@ -77,11 +78,10 @@ class Communicator::Impl {
   [[nodiscard]] std::uint32_t add_tensor(std::string name);
   [[nodiscard]] Trouble* trouble() noexcept { return trouble_; }
 
-  /// For calls of the communicator itself.
-  [[nodiscard]] Roll& roll() noexcept { return roll_; }
-  /// One that no other call uses, until it is given back. May allocate.
-  [[nodiscard]] Roll& spare_roll();
-  void give_back(Roll& roll) noexcept;
+  /// For calls of the communicator itself: one that no other call uses until it is given back, and
+  /// then only calls on the same stream. May allocate.
+  [[nodiscard]] Roll& spare_roll(Stream stream);
+  void give_back(Roll& roll, Stream stream) noexcept;
 
   /// Throws what made this communicator unusable, if anything did. After an abort() from another
   /// thread, this is where the other ranks are told.
@@ -103,15 +103,18 @@ class Communicator::Impl {
 
  private:
   [[nodiscard]] Error trouble_error();
+  [[nodiscard]] Error cause_of(Result code, std::string_view tensor, const char* what);
 
   std::unique_ptr<Backend> backend_;
   Backend::Buffer trouble_buffer_{nullptr, nullptr};
   Trouble* trouble_ = nullptr;
   std::unique_ptr<Transport> transport_;  // its threads may look at the trouble: it goes first
-  Roll roll_;
-  std::vector<std::unique_ptr<Roll>> rolls_;  // all spare ones, for the device may be late
-  std::vector<Roll*> spare_rolls_;            // those that are not in use
-  std::mutex mutex_;                          // of what follows
+  struct Rolls {
+    std::vector<std::unique_ptr<Roll>> all;
+    std::vector<Roll*> spare;
+  };
+  std::map<Stream, Rolls> rolls_;
+  std::mutex mutex_;  // of what follows
   std::vector<std::string> tensors_;
   std::string reason_;  // of async_error_, unless that is aborted
   std::atomic<Result> async_error_ = Result::success;
@@ -121,13 +124,14 @@ class Communicator::Impl {
 [[nodiscard]] inline bool is_set(const Trouble& trouble) noexcept {
   using Number = std::underlying_type_t<Verdict::Kind>;
   const auto* kind = reinterpret_cast<const Number*>(&trouble.kind);
-  return __atomic_load_n(kind, __ATOMIC_ACQUIRE) != 0;
+  const Number found = __atomic_load_n(kind, __ATOMIC_ACQUIRE);
+  return found != 0 && found != Trouble::being_written;
 }
 
 template <class F>
 void Communicator::Impl::carry_out(std::string_view tensor, F&& part) {
   const auto rethrow = [&](Result code, const char* what) {
-    const Error error(code, about(tensor) + what);
+    const Error error = cause_of(code, tensor, what);
     fail(error);
     throw error;
   };
@@ -141,6 +145,10 @@ void Communicator::Impl::carry_out(std::string_view tensor, F&& part) {
     rethrow(Result::internal_error, error.what());
   }
 }
+
+/// Not a multiple of `width`: throws Error(invalid_argument). Null passes.
+void require_aligned(const void* pointer, std::size_t width, const char* what,
+                     std::string_view tensor);
 
 /// part(); what it throws begins with the tensor's name.
 template <class F>

@@ -29,15 +29,16 @@ Call call_of(const Buffers& buffers) {
           .reduction = buffers.reduction};
 }
 
-/// One of a group, whose other calls may be of the same communicator: it has a roll of its own,
-/// kept until the communicator ends, for the device may be late.
-class GroupedDense final : public PhasedCall {
+/// One call, apart in its phases: on its own, or one of a group.
+class DenseCall final : public PhasedCall {
  public:
-  GroupedDense(std::shared_ptr<Communicator::Impl> communicator, const Buffers& buffers)
+  DenseCall(std::shared_ptr<Communicator::Impl> communicator, const Buffers& buffers)
       : communicator_(std::move(communicator)),
         buffers_(buffers),
-        roll_(communicator_->spare_roll()) {}
-  ~GroupedDense() override { communicator_->give_back(roll_); }
+        roll_(communicator_->spare_roll(buffers.stream)) {}
+  ~DenseCall() override { communicator_->give_back(roll_, buffers_.stream); }
+  DenseCall(const DenseCall&) = delete;
+  DenseCall& operator=(const DenseCall&) = delete;
 
   Communicator::Impl& communicator() noexcept override { return *communicator_; }
   void announce() override {
@@ -82,14 +83,14 @@ void dense_all_reduce(const std::shared_ptr<Communicator::Impl>& communicator, c
   }
   const Buffers buffers{send, recv, count, type, reduction, stream};
   if (communicator->asynchronous() && in_group()) {
-    add_to_group(std::make_unique<GroupedDense>(communicator, buffers));
+    add_to_group(std::make_unique<DenseCall>(communicator, buffers));
     return;
   }
-  communicator->agree(call_of(buffers), communicator->roll(), nullptr, stream);
-  if (count == 0) return;
-  communicator->carry_out(name, [&] {
-    communicator->transport().all_reduce(send, recv, count, type, reduction, stream);
-  });
+  DenseCall call(communicator, buffers);
+  call.announce();
+  call.meet();
+  call.prepare();
+  call.exchange();
 }
 
 }  // namespace sparccl

@@ -62,6 +62,10 @@ bool in_group() noexcept { return group.depth > 0; }
 
 void add_to_group(std::unique_ptr<PhasedCall> call) { group.calls.push_back(std::move(call)); }
 
+void withdraw_from_group(const void* owner) noexcept {
+  std::erase_if(group.calls, [&](const auto& call) { return call->owner() == owner; });
+}
+
 void carry_out(const std::vector<std::unique_ptr<PhasedCall>>& calls) {
   try {
     for (const auto& call : calls) call->announce();
@@ -75,14 +79,16 @@ void carry_out(const std::vector<std::unique_ptr<PhasedCall>>& calls) {
   }
 }
 
-Group::Group() {
+Group::Group() : calls_before_(group.calls.size()) {
   ++group.depth;
   open_ = true;
 }
 
+/// Without end() its calls are forgotten; nothing of them has begun.
 Group::~Group() {
   if (!open_) return;
-  if (--group.depth == 0) group.calls.clear();  // end() was not reached: nothing has begun
+  --group.depth;
+  if (group.calls.size() > calls_before_) group.calls.resize(calls_before_);
 }
 
 void Group::end() {

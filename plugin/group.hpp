@@ -14,6 +14,7 @@ class PhasedCall {
  public:
   virtual ~PhasedCall() = default;
   [[nodiscard]] virtual Communicator::Impl& communicator() noexcept = 0;
+  [[nodiscard]] virtual const void* owner() const noexcept { return nullptr; }
   virtual void announce() = 0;          // local: what this rank is about to do
   virtual void meet() = 0;              // collective: the others', too
   virtual void prepare() = 0;           // local: up to what is sent
@@ -26,6 +27,9 @@ class PhasedCall {
 [[nodiscard]] bool in_group() noexcept;
 
 void add_to_group(std::unique_ptr<PhasedCall> call);
+
+/// Forgets the calls of this thread's group that belong to `owner`, which is about to end.
+void withdraw_from_group(const void* owner) noexcept;
 
 /// All phases of the calls, collective ones as groups of their transports. If a phase throws, all
 /// calls are abandoned and their communicators fail.

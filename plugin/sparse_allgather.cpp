@@ -4,6 +4,7 @@
 #include <sparccl/sparccl.hpp>
 
 #include "communicator.hpp"
+#include "group.hpp"
 #include "plan.hpp"
 #include "wire.hpp"
 
@@ -34,6 +35,10 @@ class SparseAllgather::Impl {
 
   void run(std::span<const std::uint64_t> positions, const void* values) {
     communicator_->require_usable();
+    if (communicator_->asynchronous() && in_group()) {
+      throw Error(Result::invalid_usage,
+                  about(name_) + "a sparse allgather: expected outside of a group, for it waits");
+    }
     require_list(positions, values);
     communicator_->agree({.kind = Call::Kind::sparse_allgather,
                           .name = name_,

@@ -37,21 +37,41 @@ std::size_t SparseAllreduce::Impl::run(const void* gradient, double loss_scale, 
   StopWatch watch;
   communicator_->agree(call(output.reduction), work_.roll, memory_.step, stream);
   seconds.wait = watch.lap();
-  communicator_->carry_out(name_, [&] {
-    backend().accumulate(plan_, run.step, memory_, scratch());
-    seconds.accumulate = watch.lap();
-    backend().select(plan_, run.step, memory_, scratch());
-    seconds.select = watch.lap();
-    backend().pack(plan_, run.step, memory_, scratch(), outgoing());
-    seconds.pack = watch.lap();
+  taking_back(run, [&] {
+    communicator_->carry_out(name_, [&] {
+      backend().accumulate(plan_, run.step, memory_, scratch());
+      seconds.accumulate = watch.lap();
+      backend().select(plan_, run.step, memory_, scratch());
+      seconds.select = watch.lap();
+      backend().pack(plan_, run.step, memory_, scratch(), outgoing());
+      seconds.pack = watch.lap();
+    });
+    exchange(run);
+    seconds.exchange = watch.lap();
+    finish(run);
+    communicator_->carry_out(name_, [&] { backend().finish(stream); });
+    seconds.merge = watch.lap();
   });
-  exchange(run);
-  seconds.exchange = watch.lap();
-  finish(run);
-  communicator_->carry_out(name_, [&] { backend().finish(stream); });
-  seconds.merge = watch.lap();
   record(seconds);
   return conclude();
+}
+
+template <class Part>
+void SparseAllreduce::Impl::taking_back(const Run& run, const Part& part) {
+  try {
+    part();
+  } catch (...) {
+    take_back(run);
+    throw;
+  }
+}
+
+void SparseAllreduce::Impl::take_back(const Run& run) noexcept {
+  try {
+    backend().restore(plan_, run.step, memory_, scratch());
+    if (!communicator_->asynchronous()) backend().finish(run.step.stream);
+  } catch (...) {  // the device is lost, and the state with it
+  }
 }
 
 void SparseAllreduce::Impl::prepare(const Run& run) {
@@ -69,7 +89,6 @@ void SparseAllreduce::Impl::exchange(const Run& run) {
       transport.all_gather(work_.slots.get(), work_.layout.bytes, run.step.stream);
     });
   } catch (...) {
-    backend().restore(plan_, run.step, memory_, scratch());
     if (transport.keeps_buffers_after_failure()) static_cast<void>(work_.slots.release());
     throw;
   }
@@ -86,7 +105,12 @@ void SparseAllreduce::Impl::finish(const Run& run) {
 /// A call in a group: the same parts, apart.
 class SparseAllreduce::Impl::GroupedCall final : public PhasedCall {
  public:
-  GroupedCall(Impl& impl, const Run& run) : impl_(impl), run_(run) {}
+  GroupedCall(Impl& impl, const Run& run) : impl_(impl), run_(run) { impl_.in_group_ = true; }
+  ~GroupedCall() override { impl_.in_group_ = false; }
+  GroupedCall(const GroupedCall&) = delete;
+  GroupedCall& operator=(const GroupedCall&) = delete;
+
+  const void* owner() const noexcept override { return &impl_; }
 
   Communicator::Impl& communicator() noexcept override { return *impl_.communicator_; }
   void announce() override {
@@ -102,11 +126,7 @@ class SparseAllreduce::Impl::GroupedCall final : public PhasedCall {
   void exchange() override { impl_.exchange(run_); }
   void finish() override { impl_.finish(run_); }
   void abandon() noexcept override {
-    if (!prepared_) return;
-    try {
-      impl_.backend().restore(impl_.plan_, run_.step, impl_.memory_, impl_.scratch());
-    } catch (...) {  // the device is lost, and the state with it
-    }
+    if (prepared_) impl_.take_back(run_);
   }
 
  private:
@@ -122,17 +142,29 @@ std::size_t SparseAllreduce::Impl::run_asynchronously(const Run& run) {
           Result::invalid_usage,
           about(name_) + "sparse(): expected to be called outside of a group, for it waits");
     }
+    require_no_call_in_group();
     add_to_group(std::make_unique<GroupedCall>(*this, run));
     return 0;
   }
+  require_no_call_in_group();
   communicator_->agree(call(run.output.reduction), work_.roll, memory_.step, run.step.stream);
-  prepare(run);
-  exchange(run);
-  finish(run);
+  taking_back(run, [&] {
+    prepare(run);
+    exchange(run);
+    finish(run);
+  });
   if (run.output.dense != nullptr) return 0;
   backend().finish(run.step.stream);
   communicator_->require_usable();
   return static_cast<std::size_t>(memory_.report->written);
+}
+
+void SparseAllreduce::Impl::require_no_call_in_group() const {
+  if (!in_group_) return;
+  throw Error(Result::invalid_usage,
+              about(name_) +
+                  "expected no call of it in a group that is open, found one: end the "
+                  "group first");
 }
 
 /// After a call that has waited: what it came to.
@@ -220,6 +252,11 @@ void SparseAllreduce::Impl::require_arguments(const void* gradient, double loss_
                       "of their own, found two in one");
     }
   }
+  const std::size_t width = size_of(plan_.type);
+  require_aligned(gradient, width, "send buffer", name_);
+  require_aligned(output.dense, width, "receive buffer", name_);
+  require_aligned(output.values, width, "values", name_);
+  require_aligned(output.positions, sizeof(std::uint64_t), "positions", name_);
   const auto scale = static_cast<float>(1.0 / loss_scale);
   if (!(loss_scale > 0.0 && std::isfinite(loss_scale) && std::isfinite(scale) && scale > 0.0f)) {
     throw Error(Result::invalid_argument,
@@ -237,11 +274,12 @@ SparseAllreduce::Impl::Impl(std::shared_ptr<Communicator::Impl> communicator, st
   require_policy(options_);
   number_ = communicator_->add_tensor(name_);
   residual_ = backend().allocate(plan_.count * size_of(plan_.accumulator()));
-  step_ = backend().allocate(sizeof(std::uint64_t));
+  counters_ = backend().allocate(2 * sizeof(std::uint64_t));
   totals_ = backend().allocate(sizeof(Report));
   report_ = backend().allocate_shared(sizeof(Report));
   memory_.residual = residual_.get();
-  memory_.step = static_cast<std::uint64_t*>(step_.get());
+  memory_.step = static_cast<std::uint64_t*>(counters_.get());
+  memory_.call = memory_.step + 1;
   memory_.totals = static_cast<Report*>(totals_.get());
   memory_.report = static_cast<Report*>(report_.get());
   history_ = make_history(backend(), plan_, plan_.k, memory_);
@@ -249,6 +287,7 @@ SparseAllreduce::Impl::Impl(std::shared_ptr<Communicator::Impl> communicator, st
 }
 
 SparseAllreduce::Impl::~Impl() {
+  if (in_group_) withdraw_from_group(this);
   try {
     communicator_->backend().finish_all();  // kernels may still use what is about to be freed
   } catch (...) {
@@ -277,7 +316,7 @@ SparseAllreduce::Impl::Work SparseAllreduce::Impl::make_work(const Plan& plan) c
     work.packets.push_back(wire::view(plan, slots + rank * work.layout.bytes));
   }
   std::vector<std::byte> identity(wire::identity_bytes());
-  wire::write_identity(plan, 0, identity.data());  // pack() writes the step
+  wire::write_identity(plan, 0, identity.data());  // pack() writes the number of the call
   backend.upload(slots + static_cast<std::size_t>(plan.rank) * work.layout.bytes, identity.data(),
                  identity.size());
   work.roll = Communicator::Impl::Roll(backend, communicator_->transport());
@@ -290,6 +329,7 @@ std::byte* SparseAllreduce::Impl::slot(int rank) const {
 }
 
 void SparseAllreduce::Impl::set_options(const Options& options) {
+  require_no_call_in_group();
   const Plan plan =
       make_plan(name_, plan_.count, plan_.type, options, {plan_.rank, plan_.world_size});
   backend().finish_all();
@@ -334,6 +374,7 @@ void SparseAllreduce::Impl::save(const std::filesystem::path& path) const {
 }
 
 void SparseAllreduce::Impl::load(const std::filesystem::path& path) {
+  require_no_call_in_group();
   const StateCopy state = load_state(path, {name_, plan_});
   Memory memory = memory_;
   History history =

@@ -63,6 +63,11 @@ class SparseAllreduce::Impl {
   void require_policy(const Options& options) const;
   [[nodiscard]] Step step_of(const void* gradient, double loss_scale, Stream stream);
   std::size_t run_asynchronously(const Run& run);
+  /// part(); if it throws, the step is taken back.
+  template <class Part>
+  void taking_back(const Run& run, const Part& part);
+  void take_back(const Run& run) noexcept;
+  void require_no_call_in_group() const;
   void prepare(const Run& run);
   void exchange(const Run& run);
   void finish(const Run& run);
@@ -81,9 +86,10 @@ class SparseAllreduce::Impl {
   Options options_;
   Plan plan_;
   Memory memory_;
+  bool in_group_ = false;     // a call waits for its group to end
   std::uint32_t number_ = 0;  // of the tensor, at its communicator
   Backend::Buffer residual_{nullptr, nullptr};
-  Backend::Buffer step_{nullptr, nullptr};
+  Backend::Buffer counters_{nullptr, nullptr};  // step, call
   Backend::Buffer totals_{nullptr, nullptr};
   Backend::Buffer report_{nullptr, nullptr};
   History history_;

@@ -22,7 +22,7 @@ struct Identity {
   std::int32_t type;
   std::int32_t wire;
   std::uint64_t options;  // hash of mu, distortion and exactness
-  std::uint64_t step;
+  std::uint64_t call;
   std::uint64_t bytes;  // of the packet
 };
 
@@ -48,7 +48,7 @@ std::uint64_t hash_options(const Plan& plan) {
   return XXH64(options, sizeof(options), 0);
 }
 
-Identity identity(const Plan& plan, std::uint64_t step) {
+Identity identity(const Plan& plan, std::uint64_t call) {
   return {magic,
           version,
           plan.world_size,
@@ -57,7 +57,7 @@ Identity identity(const Plan& plan, std::uint64_t step) {
           static_cast<std::int32_t>(plan.type),
           static_cast<std::int32_t>(plan.wire),
           hash_options(plan),
-          step,
+          call,
           layout(plan).bytes};
 }
 
@@ -84,7 +84,7 @@ Packet view(const Plan& plan, void* bytes) {
   Packet packet;
   packet.identity = bytes;
   packet.identity_bytes = sizeof(Identity);
-  packet.step = &header->identity.step;
+  packet.call = &header->identity.call;
   packet.flags = &header->flags;
   packet.entries = &header->entries;
   packet.per_block = reinterpret_cast<std::uint32_t*>(base + parts.per_block);
@@ -95,8 +95,8 @@ Packet view(const Plan& plan, void* bytes) {
 
 std::size_t identity_bytes() noexcept { return sizeof(Identity); }
 
-void write_identity(const Plan& plan, std::uint64_t step, void* bytes) {
-  const Identity written = identity(plan, step);
+void write_identity(const Plan& plan, std::uint64_t call, void* bytes) {
+  const Identity written = identity(plan, call);
   std::memcpy(bytes, &written, sizeof(written));
 }
 
@@ -117,7 +117,7 @@ std::string describe_identity(const void* sound, const void* bytes) {
         differ("count", expected.count, found.count), differ("k", expected.k, found.k),
         differ("type", expected.type, found.type), differ("wire type", expected.wire, found.wire),
         differ("hash of the options", expected.options, found.options),
-        differ("step", expected.step, found.step), differ("bytes", expected.bytes, found.bytes)}) {
+        differ("call", expected.call, found.call), differ("bytes", expected.bytes, found.bytes)}) {
     if (!difference.empty()) return difference;
   }
   return {};

@@ -33,11 +33,12 @@ struct Layout {
 [[nodiscard]] Packet view(const Plan& plan, void* bytes);
 
 /// Bytes at the start of a packet that are the same on every rank: magic, version, a fingerprint of
-/// the plan, and the step. The rest (flags, entries, lists) is written by Backend::pack.
+/// the plan, and the number of the call. The rest (flags, entries, lists) is written by
+/// Backend::pack.
 [[nodiscard]] std::size_t identity_bytes() noexcept;
 
 /// Writes them. bytes: [identity_bytes()], host memory.
-void write_identity(const Plan& plan, std::uint64_t step, void* bytes);
+void write_identity(const Plan& plan, std::uint64_t call, void* bytes);
 
 /// Which field of a header differs from that of a sound one: "magic: expected ..., found ...".
 /// Empty if none does. Both in host memory.

@@ -97,8 +97,9 @@ class SPARCCL_API Communicator {
 /// Calls between construction and end() are carried out together, at end(): what one thread that
 /// drives several ranks over NCCL needs, as in ncclGroupStart and ncclGroupEnd, and what saves time
 /// where many small tensors go out at once. Belongs to the constructing thread; may be nested, the
-/// outermost end() counts. Calls of communicators that block are not held back. Do not open a group
-/// of NCCL's own around calls of this library.
+/// outermost end() counts. A tensor can be called once in a group, and keeps its density and state
+/// until then. Calls of communicators that block are not held back. Do not open a group of NCCL's
+/// own around calls of this library.
 class SPARCCL_API Group {
  public:
   Group();
@@ -110,6 +111,7 @@ class SPARCCL_API Group {
   void end();
 
  private:
+  std::size_t calls_before_;
   bool open_ = false;
 };
 

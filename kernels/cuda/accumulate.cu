@@ -91,6 +91,7 @@ __global__ void __launch_bounds__(pass_threads) accumulate_pass(PassArguments<G,
   auto& shared = shared_memory<PassShared>();
   Header* const header = in.work.header;
   if (load(&header->refused) != 0) return;
+  if (blockIdx.x == 0 && threadIdx.x == 0) store(&header->stage, Stage::accumulated);
   const auto bound = static_cast<Bits<A>>(load(&header->bound));
 
   const std::uint64_t tile = blockIdx.x;

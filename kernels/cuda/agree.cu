@@ -22,6 +22,7 @@ __global__ void announce_kernel(Descriptor descriptor, std::uint64_t* slot,
 
 struct VerifyShared {
   std::uint32_t first;  // rank that differs
+  bool tells;
 };
 
 __global__ void verify_kernel(RollCall roll, Trouble* trouble) {
@@ -38,15 +39,16 @@ __global__ void verify_kernel(RollCall roll, Trouble* trouble) {
     const std::uint32_t other = shuffle_xor(first, mask);
     first = other < first ? other : first;
   }
+  auto* const kind = reinterpret_cast<std::uint32_t*>(&trouble->kind);
   if (threadIdx.x == 0) {
     shared.first = first;
     store(roll.refused, first < world ? 1u : 0u);
+    shared.tells = first < world && trouble != nullptr &&
+                   compare_and_swap_system(kind, 0, Trouble::being_written) == 0;
   }
   __syncthreads();
   first = shared.first;
-  if (first == world || trouble == nullptr) return;
-  auto* const kind = reinterpret_cast<std::uint32_t*>(&trouble->kind);
-  if (load(kind) != 0) return;
+  if (!shared.tells) return;
   auto* const to = reinterpret_cast<std::uint64_t*>(&trouble->descriptors[0][0]);
   for (unsigned i = threadIdx.x; i < words; i += blockDim.x) {
     store(to + i, load(slots + i));
@@ -57,7 +59,7 @@ __global__ void verify_kernel(RollCall roll, Trouble* trouble) {
   if (threadIdx.x != 0) return;
   store(&trouble->rank, static_cast<std::int32_t>(first));
   fence_system();
-  compare_and_swap_system(kind, 0, static_cast<std::uint32_t>(Verdict::Kind::refused));
+  store(kind, static_cast<std::uint32_t>(Verdict::Kind::refused));
 }
 
 }  // namespace

@@ -16,6 +16,7 @@ struct CheckArguments {
   Packets packets;
   bool exact;
   std::uint64_t* step;
+  std::uint64_t* call;
   Report* totals;
   Report* report;
   Trouble* trouble;  // or null
@@ -35,9 +36,9 @@ __device__ void blame(Header* header, int rank, Problem problem) {
 }
 
 /// By one block: header and block table of a packet, and where each block's entries begin: in the
-/// slots of its first merge tile. Returns whether offsets and values may be read.
+/// slots of its first merge tile.
 template <class A>
-__device__ bool check_table(const CheckArguments<A>& in, int rank, CheckShared& shared) {
+__device__ void check_table(const CheckArguments<A>& in, int rank, CheckShared& shared) {
   const Packet& packet = in.packets.first;
   const auto of = [&](auto* part, int r) {
     return in.packets.of(part, static_cast<std::size_t>(r));
@@ -51,8 +52,10 @@ __device__ bool check_table(const CheckArguments<A>& in, int rank, CheckShared& 
   }
   __syncthreads();
   const auto fail = [&](Problem problem) {
-    if (threadIdx.x == 0) blame(in.work.header, rank, problem);
-    return false;
+    if (threadIdx.x == 0) {
+      blame(in.work.header, rank, problem);
+      atomic_or(&in.work.header->bad_table, 1u);
+    }
   };
   const bool differs = shared.bad != 0;
   __syncthreads();  // before it may be set again
@@ -86,7 +89,6 @@ __device__ bool check_table(const CheckArguments<A>& in, int rank, CheckShared& 
   }
   if (begin != expected) return fail(Problem::table_under);
   if (threadIdx.x == 0) store(starts + in.work.merge_tiles, begin);
-  return true;
 }
 
 /// By one warp: offsets and values of one block of a packet, and where its merge tiles begin.
@@ -128,12 +130,12 @@ __device__ void check_block(const CheckArguments<A>& in, int rank, std::uint64_t
 template <class A>
 __device__ void tell(Trouble* trouble, std::uint32_t tensor, const Verdict& verdict) {
   auto* const kind = reinterpret_cast<std::uint32_t*>(&trouble->kind);
-  if (load(kind) != 0) return;  // another tensor's kernel on another stream may come between: it
-  store(&trouble->rank, verdict.rank);  // is as good a reason
+  if (compare_and_swap_system(kind, 0, Trouble::being_written) != 0) return;
+  store(&trouble->rank, verdict.rank);
   store(&trouble->problem, verdict.problem);
   store(&trouble->tensor, tensor);
   fence_system();
-  compare_and_swap_system(kind, 0, static_cast<std::uint32_t>(verdict.kind));
+  store(kind, static_cast<std::uint32_t>(verdict.kind));
 }
 
 /// Adds, and shows the host what it comes to. The host's memory is never read: that takes as long
@@ -162,6 +164,7 @@ __device__ void conclude(const CheckArguments<A>& in, bool refused) {
   }
   store(&header->worst, ~std::uint64_t{0});  // packets may be checked again
   store(&header->first_non_finite, ~std::uint64_t{0});
+  store(&header->bad_table, 0u);
   store(&header->verdict.kind, verdict.kind);
   Report* const report = in.report;
   store(&report->verdict.kind, verdict.kind);
@@ -183,6 +186,7 @@ __device__ void conclude(const CheckArguments<A>& in, bool refused) {
     store(&report->last_candidates, candidates);
   }
   if (verdict.kind == Verdict::Kind::sum) store(in.step, load(in.step) + 1);
+  store(in.call, load(in.call) + 1);
   if (verdict.kind == Verdict::Kind::bad_packet && in.trouble != nullptr) {
     tell<A>(in.trouble, in.tensor, verdict);
   }
@@ -203,7 +207,7 @@ __global__ void __launch_bounds__(grid_threads) check_kernel(CheckArguments<A> i
   }
   grid_barrier(&header->arrived);
   // A table that is wrong points anywhere; then the verdict is known already.
-  if (load_shared(&header->worst) == ~std::uint64_t{0}) {
+  if (load_shared(&header->bad_table) == 0) {
     const std::uint64_t pieces = static_cast<std::uint64_t>(in.shape.world_size) * in.shape.blocks;
     const std::uint64_t first = std::uint64_t{blockIdx.x} * warps() + warp();
     for (std::uint64_t i = first; i < pieces; i += std::uint64_t{gridDim.x} * warps()) {
@@ -229,8 +233,8 @@ void check(const Plan& plan, const Step& step, const Memory& memory, void* works
              grid_threads},
             check_kernel<Wire, A>,
             {Shape<A>(plan), Workspace<A>(plan, workspace), Packets(packets), plan.exact,
-             memory.step, memory.totals, memory.report, step.trouble, step.tensor, step.wire_bytes,
-             step.dense_bytes});
+             memory.step, memory.call, memory.totals, memory.report, step.trouble, step.tensor,
+             step.wire_bytes, step.dense_bytes});
       }
     });
   });

@@ -81,6 +81,8 @@ __device__ void place_tiles(const Shape<A>& shape, const Workspace<A>& work, con
     before.equal += all_equal;
   }
   __syncthreads();
+  // A thread block without tiles begins inside the last block of the tensor, which is another's.
+  if (range.begin == range.end) return;
   for (std::uint64_t b = range.begin / tiles_per_block + threadIdx.x; b < shape.blocks;
        b += blockDim.x) {
     const std::uint64_t first = b * tiles_per_block;

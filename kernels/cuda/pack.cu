@@ -11,7 +11,7 @@ template <class A>
 struct PackArguments {
   Workspace<A> work;
   Packet packet;
-  const std::uint64_t* step;
+  const std::uint64_t* call;
   A* residual;
   std::uint64_t blocks;
 };
@@ -37,7 +37,7 @@ __global__ void pack_kernel(PackArguments<A> in) {
     store(in.packet.per_block + b, entries == 0 ? 0u : load(in.work.picked_per_block + b));
   }
   if (first != 0) return;
-  store(in.packet.step, load(in.step));
+  store(in.packet.call, load(in.call));
   store(in.packet.entries, entries);
   store(in.packet.flags, load(&header->non_finite) != 0 ? packet_non_finite : 0u);
 }
@@ -53,7 +53,7 @@ void pack(const Plan& plan, const Step& step, const Memory& memory, void* worksp
         const std::size_t work = std::max(plan.k, plan.blocks());
         launch({"pack", stream_of(step), blocks_for((work + threads - 1) / threads, 4096), threads},
                pack_kernel<Wire, A>,
-               {Workspace<A>(plan, workspace), outgoing, memory.step,
+               {Workspace<A>(plan, workspace), outgoing, memory.call,
                 static_cast<A*>(memory.residual), plan.blocks()});
       }
     });

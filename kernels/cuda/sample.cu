@@ -43,7 +43,8 @@ __device__ void reset(const Workspace<A>& work, bool refused) {
   store(&header->picked, std::uint64_t{0});
   store(&header->non_finite, 0u);
   store(&header->refused, refused ? 1u : 0u);
-  store(&header->stage, refused ? Stage::idle : Stage::accumulated);
+  store(&header->stage, Stage::idle);
+  store(&header->bad_table, 0u);
   store(&header->round, 0u);
   store(&header->worst, ~std::uint64_t{0});
   store(&header->first_non_finite, ~std::uint64_t{0});

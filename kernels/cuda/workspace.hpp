@@ -83,10 +83,10 @@ struct Header {
   std::uint32_t non_finite;  // a sum of this rank was not finite
   std::uint32_t refused;     // the ranks disagree: nothing is to be done
   Stage stage;
-  std::uint32_t round;    // of radix selections: histogram round % histograms is zero
-  std::uint32_t arrived;  // of grid_barrier
-  std::uint32_t reserved;
-  std::uint64_t worst;  // of check: the least rank << 32 | problem
+  std::uint32_t round;      // of radix selections: histogram round % histograms is zero
+  std::uint32_t arrived;    // of grid_barrier
+  std::uint32_t bad_table;  // of check: a block table cannot be relied on
+  std::uint64_t worst;      // of check: the least rank << 32 | problem
   std::uint64_t first_non_finite;
   Verdict verdict;
 };

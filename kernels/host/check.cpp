@@ -95,6 +95,7 @@ void check(const Plan& plan, const Step& step, const Memory& memory, void* works
     add_to(*memory.totals, step, header, *packets[static_cast<std::size_t>(plan.rank)].entries);
   }
   if (header.verdict.kind == Verdict::Kind::sum) ++*memory.step;
+  ++*memory.call;
   *memory.report = *memory.totals;
 }
 

@@ -42,7 +42,7 @@ void pack(const Plan& plan, const Memory& memory, const Workspace<A>& work,
 }  // namespace
 
 void pack(const Plan& plan, const Memory& memory, void* workspace, const Packet& outgoing) {
-  *outgoing.step = *memory.step;
+  *outgoing.call = *memory.call;
   visit_accumulator(plan.accumulator(), [&]<class A>(Tag<A>) {
     const Workspace<A> work(plan, workspace);
     if (!work.header->finite) {

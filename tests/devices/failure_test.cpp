@@ -1,9 +1,12 @@
 // What goes wrong after a call over NCCL has returned: nothing of it is silent, and nothing hangs.
 #include <chrono>
 #include <cmath>
+#include <optional>
 #include <thread>
 
 #include <gtest/gtest.h>
+
+#include <sparccl/nccl.hpp>
 
 #include "cuda/cuda_backend.hpp"
 #include "device_rank.hpp"
@@ -67,6 +70,7 @@ TEST_F(Failures, RanksThatDisagree) {
                              differs ? other.count : 1'000, DataType::float32,
                              {.k = differs ? other.k : 10});
       DeviceRank on(tensor, communicator.rank());
+      on.set(to_bytes(DataType::float32, make_integers(tensor.count(), 9, 1)));
       const Bytes before = state_of(tensor);
       on.call();
       on.finish();
@@ -161,8 +165,9 @@ TEST_F(Failures, ACallOfNcclThatFails) {
     on.call();
     on.finish();
   });
-  fakeNcclFailNext("ncclAllGather", ncclSystemError);
   DeviceRank on(world.tensor(0), 0);
+  on.set(to_bytes(DataType::float32, make_integers(1'000, 9, 1)));
+  fakeNcclFailNext("ncclAllGather", ncclSystemError);
   const Bytes before = state_of(world.tensor(0));
   expect_error([&] { on.call(); }, Result::system_error, {"fc1.weight", "rank 0", "ncclAllGather"});
   on.finish();
@@ -193,6 +198,7 @@ TEST_F(Failures, AnAbortEndsWhatIsStuck) {
     on.finish();
   });
   DeviceRank on(world.tensor(0), 0);
+  on.set(to_bytes(DataType::float32, make_integers(1'000, 9, 1)));
   const Bytes before = state_of(world.tensor(0));
   on.call();
   std::thread other([&] {
@@ -205,6 +211,94 @@ TEST_F(Failures, AnAbortEndsWhatIsStuck) {
   EXPECT_TRUE(all_nan(on.get()));
   EXPECT_EQ(state_of(world.tensor(0)), before);
   expect_error([&] { on.call(); }, Result::aborted, {"abort"});
+}
+
+std::vector<Communicator> ranks_with_timeout(int world_size, std::uint64_t timeout_ms) {
+  simt::set_device_count(64);
+  std::vector<ncclComm_t> users(static_cast<std::size_t>(world_size));
+  EXPECT_EQ(ncclCommInitAll(users.data(), world_size, nullptr), ncclSuccess);
+  std::vector<Communicator> ranks = nccl_communicators(users, {.timeout_ms = timeout_ms});
+  for (const ncclComm_t comm : users) EXPECT_EQ(ncclCommDestroy(comm), ncclSuccess);
+  return ranks;
+}
+
+/// The missing rank is the reason that is told, not what its old words look like to later kernels.
+/// Nor do its old packets pass for new ones: the step before was taken back, so that this one has
+/// the same number.
+TEST_F(Failures, ARankThatDoesNotComeBack) {
+  std::vector<Communicator> ranks = ranks_with_timeout(2, 300);
+  std::vector<std::unique_ptr<SparseAllreduce>> tensors;
+  for (const Communicator& rank : ranks) {
+    tensors.push_back(std::make_unique<SparseAllreduce>(rank, "fc1.weight", 1'000,
+                                                        DataType::float32, Options{.k = 10}));
+  }
+  on_each(ranks, [&](Communicator& communicator) {
+    const int rank = communicator.rank();
+    DeviceRank on(*tensors[static_cast<std::size_t>(rank)], rank);
+    on.call();
+    on.finish();
+    Vector g = make_integers(1'000, 9, 1);
+    if (rank == 0) g[7] = std::nan("");
+    on.set(to_bytes(DataType::float32, g));
+    on.call();
+    on.finish();
+    EXPECT_TRUE(all_nan(on.get()));
+  });
+  DeviceRank on(*tensors[0], 0);
+  on.set(to_bytes(DataType::float32, make_integers(1'000, 9, 2)));
+  const Bytes before = state_of(*tensors[0]);
+  on.call();
+  on.finish();
+  EXPECT_TRUE(all_nan(on.get()));
+  EXPECT_EQ(state_of(*tensors[0]), before);
+  expect_failed(*tensors[0], on, Result::timeout, {"rank 0", "300 ms", "did not arrive"});
+}
+
+/// Trouble that ends the communicator while the host is in the next call is that call's reason.
+TEST_F(Failures, KeepTheirReasonInTheNextCall) {
+  std::vector<Communicator> ranks = make_ranks(2);
+  on_each(ranks, [&](Communicator& communicator) {
+    const int rank = communicator.rank();
+    SparseAllreduce tensor(communicator, "t", rank == 0 ? 1'000 : 900, DataType::float32,
+                           {.k = 10});
+    DeviceRank on(tensor, rank);
+    on.call();
+    std::optional<Error> error;
+    std::thread device([&] { on.finish(); });  // as a device would go on by itself
+    while (!error) {
+      try {
+        on.call();
+      } catch (const Error& caught) {
+        error = caught;
+      }
+    }
+    device.join();
+    on.finish();
+    EXPECT_EQ(error->code(), Result::mismatch) << error->what();
+    EXPECT_EQ(communicator.async_error(), Result::mismatch);
+  });
+}
+
+/// A communicator's dense calls may be on several streams.
+TEST_F(Failures, AreNotSeenWhereStreamsDiffer) {
+  std::vector<Communicator> ranks = make_ranks(2);
+  on_each(ranks, [&](Communicator& communicator) {
+    const cuda::DeviceGuard device(communicator.rank());
+    Backend& backend = communicator.impl()->backend();
+    cuda::OwnStream streams[2];
+    const Backend::Buffer buffer = backend.allocate(2 * 4'000);
+    for (int t = 0; t < 3; ++t) {
+      for (std::size_t i = 0; i < 2; ++i) {
+        auto* const at = static_cast<float*>(buffer.get()) + i * 1'000;
+        communicator.all_reduce(at, at, 10 * (i + 1), DataType::float32, Reduction::sum,
+                                streams[i].get());
+      }
+    }
+    for (const cuda::OwnStream& stream : streams) {
+      cuda::check(cudaStreamSynchronize(stream.get()));
+    }
+    EXPECT_EQ(communicator.async_error(), Result::success) << communicator.async_error_text();
+  });
 }
 
 }  // namespace

@@ -140,5 +140,56 @@ TEST(Groups, ForgetCallsThatWereNotEnded) {
   EXPECT_NE(world.states(), before);
 }
 
+TEST(Groups, TakeATensorOnce) {
+  const Shape one{.ranks = 1, .count = 100, .k = 1};
+  World world(one);
+  DeviceRank on(world.tensor(0), 0);
+  on.set(gradient_of(one, 0, 0));
+  Group group;
+  on.call();
+  expect_error([&] { on.call(); }, Result::invalid_usage, {"fc1.weight", "group"});
+  expect_error([&] { world.tensor(0).set_k(2); }, Result::invalid_usage, {"fc1.weight", "group"});
+  expect_error([&] { world.tensor(0).load("nowhere"); }, Result::invalid_usage, {"group"});
+  group.end();
+  on.finish();
+  EXPECT_EQ(world.tensor(0).stats().steps, 1u);
+  world.tensor(0).set_k(2);
+  on.call();
+  on.finish();
+}
+
+TEST(Groups, LoseTheCallsOfATensorThatEnds) {
+  const Shape one{.ranks = 1, .count = 100, .k = 1};
+  World world(one);
+  DeviceRank on(world.tensor(0), 0);
+  Group group;
+  on.call();
+  {
+    SparseAllreduce other(world.communicators()[0], "other", 100, DataType::float32);
+    other(on.gradient(), on.result(), 1.0, on.stream());
+  }
+  group.end();
+  on.finish();
+  EXPECT_EQ(world.tensor(0).stats().steps, 1u);
+}
+
+/// An inner group that is left by an exception forgets its calls, and only its own.
+TEST(Groups, ForgetInnerCallsAlone) {
+  const Shape one{.ranks = 1, .count = 100, .k = 1};
+  World first(one), second(one);
+  DeviceRank on_first(first.tensor(0), 0), on_second(second.tensor(0), 0);
+  Group outer;
+  on_first.call();
+  {
+    Group inner;
+    on_second.call();
+  }
+  outer.end();
+  on_first.finish();
+  on_second.finish();
+  EXPECT_EQ(first.tensor(0).stats().steps, 1u);
+  EXPECT_EQ(second.tensor(0).stats().steps, 0u);
+}
+
 }  // namespace
 }  // namespace sparccl::test

@@ -151,6 +151,11 @@ TEST_F(BadCall, LossScale) {
   }
 }
 
+TEST_F(BadCall, Alignment) {
+  const auto* odd = reinterpret_cast<const std::byte*>(gradient_.data()) + 1;
+  expect_rejected([&] { tensor()(odd, result_.data()); }, {"send buffer", "multiple of 4"});
+}
+
 TEST_F(BadCall, Stream) {
   int dummy = 0;
   expect_rejected([&] { tensor()(gradient_.data(), result_.data(), 1.0, &dummy); }, {"stream"});

@@ -125,7 +125,7 @@ TEST_F(HostilePeer, SendsThePacketOfAnotherStep) {
       [&](std::byte* slots, std::size_t bytes) {
         wire::write_identity(tensors_[1]->impl().plan(), 1, slots + 2 * bytes);
       },
-      Result::bad_packet, {"rank 2", "step", "expected 2", "found 1"});
+      Result::bad_packet, {"rank 2", "call", "expected 2", "found 1"});
 }
 
 TEST_F(HostilePeer, BreaksTheConnection) {

@@ -79,13 +79,14 @@ TEST(LargeCount, PacketsAreCheckedAndMerged) {
   const Backend::Buffer offsets = backend->allocate(5 * 2);
   const Backend::Buffer ratios = backend->allocate(5 * 4);
   const Backend::Buffer work = backend->allocate(backend->workspace_bytes(plan));
-  std::uint64_t step = 3;
+  std::uint64_t step = 3, call = 3;
   Report totals, report;
   const Memory memory{nullptr,
                       static_cast<std::uint32_t*>(per_block.get()),
                       static_cast<std::uint16_t*>(offsets.get()),
                       ratios.get(),
                       &step,
+                      &call,
                       &totals,
                       &report};
   backend->check(plan, {}, memory, work.get(), packets);

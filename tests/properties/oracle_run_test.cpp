@@ -10,6 +10,9 @@ namespace {
 class OracleRun : public testing::TestWithParam<int> {};
 
 TEST_P(OracleRun, EqualsTheOracleOnEveryRank) {
+  if (rounds(8) < 8 && variation() / 7919 % 8 != static_cast<std::uint64_t>(GetParam())) {
+    GTEST_SKIP() << "another schedule's turn";
+  }
   std::mt19937_64 random(1000 + static_cast<std::uint64_t>(GetParam()) + variation());
   std::size_t near_ties = 0;
   for (int round = 0; round < rounds(10); ++round) {
@@ -45,6 +48,7 @@ INSTANTIATE_TEST_SUITE_P(Seeds, OracleRun, testing::Range(0, 8));
 TEST(SameBits, OnEveryRankAndInEveryRun) {
   std::mt19937_64 random(7 + variation());
   for (const int ranks : {2, 7, 16, 64}) {
+    if (ranks == 64 && variation() / 7919 % 4 != 0) continue;  // other schedules do
     Shape shape{.ranks = ranks, .count = 3'000, .k = 700, .mu = 2};
     shape.type = shape.wire = floating_types[random() % 4];
     SCOPED_TRACE(describe(shape));

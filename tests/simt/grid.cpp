@@ -207,6 +207,17 @@ void Grid::wait(const char* at) {
   if (stopping_) throw Unwind{};
 }
 
+void Grid::pause_sometimes() {
+  if (!shuffled_ || random_.below(16) != 0) return;
+  Lane* const lane = self;
+  // Mostly a moment, now and then for so long that others get past their next barriers.
+  for (std::size_t turns = random_.below(8) == 0 ? 64 : 1; turns > 0 && !ready_.empty(); --turns) {
+    ready_.push_back(lane);
+    go_to_next(lane);
+    if (stopping_) throw Unwind{};
+  }
+}
+
 void Grid::release(Lane* const* lanes, std::size_t count, bool of_warp) {
   for (std::size_t i = 0; i < count; ++i) lanes[i]->waits_at = nullptr;
   order_of_release_.assign(lanes, lanes + count);

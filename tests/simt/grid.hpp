@@ -79,6 +79,7 @@ class Grid {
 
   // For lanes.
   void wait(const char* at);
+  void pause_sometimes();
   void release(Lane* const* lanes, std::size_t count, bool of_warp);
   [[noreturn]] void fault(cudaError_t error, const std::string& what) const;
   Allocation* find(std::uintptr_t address);

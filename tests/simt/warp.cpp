@@ -109,6 +109,8 @@ void warp_barrier() {
   meet(arrive(WarpOp::barrier, 0));
 }
 
+void pause_sometimes() { grid->pause_sometimes(); }
+
 void* shared_memory(std::size_t bytes) {
   require_kernel("shared memory");
   if (bytes != grid->kernel().shared_bytes) {

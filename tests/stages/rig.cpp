@@ -28,7 +28,7 @@ Rig::Rig(const BackendCase& where, const Plan& plan)
       work_(backend_->allocate(backend_->workspace_bytes(plan))),
       slots_(backend_->allocate(packet_bytes_ * index(plan.world_size))),
       gradient_(backend_->allocate(plan.count * size_of(plan.type))),
-      steps_(backend_->allocate(sizeof(std::uint64_t))),
+      steps_(backend_->allocate(2 * sizeof(std::uint64_t))),
       totals_(backend_->allocate(sizeof(Report))),
       report_(backend_->allocate_shared(sizeof(Report))) {
   memory_.residual = residual_.get();
@@ -36,6 +36,7 @@ Rig::Rig(const BackendCase& where, const Plan& plan)
   memory_.sent_offsets = static_cast<std::uint16_t*>(offsets_.get());
   memory_.sent_ratios = ratios_.get();
   memory_.step = static_cast<std::uint64_t*>(steps_.get());
+  memory_.call = memory_.step + 1;
   memory_.totals = static_cast<Report*>(totals_.get());
   memory_.report = static_cast<Report*>(report_.get());
   for (int rank = 0; rank < plan.world_size; ++rank) {
@@ -64,7 +65,8 @@ void Rig::accumulate(const Vector& gradient, double scale, std::uint64_t seed) {
   const Bytes bytes = to_bytes(plan_.type, gradient);
   upload(gradient_.get(), bytes.data(), bytes.size());
   step_ = {gradient_.get(), scale};
-  upload(memory_.step, &seed, sizeof(seed));
+  const std::uint64_t counters[] = {seed, seed};  // of steps and calls
+  upload(memory_.step, counters, sizeof(counters));
   backend_->accumulate(plan_, step_, memory_, work_.get());
 }
 

@@ -119,6 +119,17 @@ TEST_P(Select, IsExactWhenManyAreSent) {
   }
 }
 
+/// More blocks than a device works on at once, so that some of its own have nothing to do, and a
+/// last one that ends early.
+TEST_P(Select, IsExactWhereWorkIsUneven) {
+  for (const std::size_t n : {3 * 65'536 + 5 * 4'096, 4 * 65'536 + 1, 5 * 65'536 - 4'097}) {
+    for (const Pattern pattern : {Pattern::gaussian, Pattern::all_equal}) {
+      compare_run({.count = n, .k = n / 500, .type = GetParam(), .wire = GetParam()}, pattern);
+      if (HasFatalFailure()) return;
+    }
+  }
+}
+
 /// More ties at the threshold than the list of candidates has room for, on both sides of it.
 TEST_P(Select, FillsUpMassTiesInPositionOrder) {
   constexpr std::size_t n = 150'001;

@@ -125,7 +125,9 @@ T load_once(const T* from) {
 }
 template <class T>
 T load_shared(const T* from) {
-  return load(from);
+  const T value = load(from);
+  simt::detail::pause_sometimes();  // whoever reads what others write may be overtaken by them
+  return value;
 }
 template <class T>
 void store_once(T* to, T value) {

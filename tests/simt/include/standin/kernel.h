@@ -17,6 +17,8 @@ unsigned vote(WarpOp op, bool predicate);
 std::uint64_t exchange(WarpOp op, std::uint64_t bits, std::size_t bytes, unsigned argument);
 void warp_barrier();
 void grid_barrier(std::uint32_t* arrived);
+/// Between two accesses: now and then another thread goes on first.
+void pause_sometimes();
 
 /// The block's, which must have been launched with that many bytes.
 void* shared_memory(std::size_t bytes);
