@@ -126,9 +126,14 @@ void measure(Backend& backend, const Settings& settings, const std::string& data
 
 int main(int argc, char** argv) {
   int status = 0;
-  std::optional<Settings> settings = parse(argc, argv, status, {.count = 1'000'000, .ranks = 8});
+  std::optional<Settings> settings = parse(argc, argv, status, {.count = 4'000'000, .ranks = 8});
   if (!settings) return status;
   try {
+    for (const std::string& data : settings->data) {
+      if (data == "gaussian" || data == "feedback") continue;
+      throw std::runtime_error("--data: expected gaussian or feedback, found " + data +
+                               ", which only stage_bench --backend cuda has");
+    }
     const std::unique_ptr<Backend> backend = sparccl::make_cuda_backend();
     std::printf("n = %zu float32, %d packets, mu %g; tiles of %zu entries\n\n", settings->count,
                 settings->world_size, settings->mu, sparccl::cuda::tile_size);

@@ -58,6 +58,10 @@ int main() {
     check(cudaMemcpyAsync(gpu.host.data(), gpu.gradient, bytes, cudaMemcpyDefault, gpu.stream));
     check(cudaStreamSynchronize(gpu.stream));
     if (gpu.host != gpus[0].host) throw std::runtime_error("results differ between GPUs");
+    check(cudaFree(gpu.gradient));
+    check(cudaStreamDestroy(gpu.stream));
   }
+  gpus.clear();
+  for (ncclComm_t comm : nccl) check(ncclCommDestroy(comm));
   std::printf("%d GPUs, %zu entries: the same result on each\n", count, n1 + n2);
 }

@@ -11,7 +11,8 @@ extern "C" {
 typedef struct ncclComm* ncclComm_t; /* as in nccl.h */
 
 /* Collective over nccl_comm, which is split off and may be destroyed afterwards. config may be
- * NULL. Calls on *comm are asynchronous on their stream, a cudaStream_t. */
+ * NULL. Blocks until every rank has called: one thread a rank. Calls on *comm are asynchronous on
+ * their stream, a cudaStream_t. */
 SPARCCL_API sparcclResult_t sparcclCommInitNccl(sparcclComm_t* comm, ncclComm_t nccl_comm,
                                                 const sparcclConfig_t* config);
 

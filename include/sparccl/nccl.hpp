@@ -17,13 +17,13 @@ namespace sparccl {
 /// NCCL 2.18 or later, found at run time: the library that the process has loaded already, or
 /// libnccl.so.2, or what SPARCCL_NCCL_LIBRARY names.
 ///
-/// Calls on the result are asynchronous: they enqueue on the caller's stream, never wait for the
-/// device, and may be captured in a CUDA graph after one eager call of the same tensor. (That call
-/// waits until every rank has called: NCCL connects them then.) What goes wrong later (a rank that
-/// disagrees, a bad packet, an error of NCCL, a timeout) shows in Communicator::async_error() and
-/// is thrown by the next call; results of the steps concerned are NaN, those of a dense allreduce
-/// anything. One thread that drives several ranks encloses their calls in a Group; none may lie
-/// between ncclGroupStart and ncclGroupEnd.
+/// Calls with a dense result are asynchronous: they enqueue on the caller's stream, never wait for
+/// the device, and may be captured in a CUDA graph after one eager call of the same tensor. (That
+/// call waits until every rank has called: NCCL connects them then.) What goes wrong later (a rank
+/// that disagrees, a bad packet, an error of NCCL, a timeout) shows in Communicator::async_error()
+/// and is thrown by the next call; results of the steps concerned are NaN, those of a dense
+/// allreduce anything. One thread that drives several ranks encloses their calls in a Group; none
+/// may lie between ncclGroupStart and ncclGroupEnd. NonFinite::error is refused.
 ///
 /// CommunicatorOptions::timeout_ms counts from when the device reaches an exchange; replays of
 /// graphs are not timed. Within a host NCCL tells no rank that another has failed or aborted:

@@ -77,7 +77,7 @@ typedef enum {
 
 typedef enum {
   sparcclNonFinitePropagate = 0, /* the result is NaN on every rank (the default) */
-  sparcclNonFiniteError = 1      /* as propagate, and the call returns sparcclNonFinite */
+  sparcclNonFiniteError = 1 /* as propagate, and the call returns sparcclNonFinite; not over NCCL */
 } sparcclNonFinite_t;
 
 #define SPARCCL_WIRE_AUTO (-1) /* values travel in the type of the tensor */

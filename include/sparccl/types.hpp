@@ -37,7 +37,8 @@ enum class Distortion : std::int32_t {
 /// history of every rank are as if the step had not happened.
 enum class NonFinite : std::int32_t {
   propagate = 0,  ///< the result is NaN on every rank, so that loss scalers skip the step
-  error = 1,      ///< as propagate, and the call then throws Result::non_finite on every rank
+  error = 1,  ///< as propagate, and the call then throws Result::non_finite on every rank; refused
+              ///< over NCCL, where calls return before the gradient is read
 };
 
 /// Error codes. The values equal those of sparcclResult_t; 1 to 7 equal those of ncclResult_t.
