@@ -8,6 +8,7 @@
 // enough.
 #include <cstdio>
 #include <exception>
+#include <stdexcept>
 
 #include "../tests/simt/simt.hpp"
 #include "cuda/cuda_backend.hpp"

@@ -14,7 +14,7 @@ std::vector<Communicator> make_ranks(int world_size) {
   return ranks;
 }
 
-int rounds(int full) { return (full + 15) / 16; }  // under each of eight schedules
+int rounds(int full) { return (full + 31) / 32; }  // under each of eight schedules
 std::uint64_t variation() { return 7919 * simt::schedule(); }
 
 }  // namespace sparccl::test

@@ -1,8 +1,16 @@
 #include "rig.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 
 namespace sparccl::test {
+bool my_turn(std::size_t i, std::size_t of) {
+  const char* const schedule = std::getenv("SPARCCL_SIMT_SEED");
+  if (schedule == nullptr) return true;
+  const auto seed = static_cast<std::size_t>(std::strtoul(schedule, nullptr, 10));
+  return i % of == (of == 2 ? seed / 4 : seed) % of;
+}
+
 Plan plan_of(const Shape& shape, int rank) {
   Plan plan;
   plan.count = shape.count;
