@@ -110,14 +110,7 @@ void Communicator::Impl::announce(const Call& call, Roll& roll, const std::uint6
 }
 
 void Communicator::Impl::meet(std::string_view tensor, Roll& roll, Stream stream) {
-  carry_out(tensor, [&] {
-    try {
-      transport_->meet(roll.get().slots, sizeof(Descriptor), stream);
-    } catch (...) {
-      if (transport_->keeps_buffers_after_failure()) roll.leak();
-      throw;
-    }
-  });
+  carry_out(tensor, [&] { transport_->meet(roll.get().slots, sizeof(Descriptor), stream); });
 }
 
 void Communicator::Impl::verify(std::string_view tensor, Roll& roll, Stream stream) {

@@ -52,8 +52,6 @@ class Communicator::Impl {
     Roll() = default;
     Roll(Backend& backend, const Transport& transport);
     [[nodiscard]] const RollCall& get() const noexcept { return roll_; }
-    /// MPI may go on using it: it must never be freed.
-    void leak() noexcept { static_cast<void>(slots_.release()); }
 
    private:
     Backend::Buffer slots_{nullptr, nullptr};

@@ -164,6 +164,7 @@ void Grid::run_lane(void* argument) {
     of.error_ = fault.error;
     record_fault(fault.text);
   }
+  std::string().swap(fault.text);  // this function never returns: nothing of it is destroyed
   if (!lane.exited) ++lane.block->exited;
   lane.exited = true;
   of.go_to_next(&lane);
