@@ -91,7 +91,7 @@ Peers::Peers(Tensor& tensor, const std::string& data, cudaStream_t stream) : ten
     tensor.accumulate(gradient.get(), stream);
     tensor.select();
     tensor.pack(rank);
-    steps.push_back(tensor.packets()[static_cast<std::size_t>(rank)].step);
+    steps.push_back(tensor.packets()[static_cast<std::size_t>(rank)].call);
   }
   cuda::check(cudaMemsetAsync(tensor.residual(), 0, gradient.bytes(), stream));
   cuda::check(cudaMalloc(&steps_, (steps.size() + 1) * sizeof(steps[0])));
@@ -105,7 +105,7 @@ Peers::~Peers() { static_cast<void>(cudaFree(steps_)); }
 void Peers::renew(cudaStream_t stream) const {
   const auto peers = static_cast<unsigned>(tensor_.packets().size() - 1);
   if (peers == 0) return;
-  spread_step(tensor_.packets()[0].step, static_cast<std::uint64_t**>(steps_), peers, stream);
+  spread_step(tensor_.packets()[0].call, static_cast<std::uint64_t**>(steps_), peers, stream);
 }
 
 StageRow measure_stages(Backend& backend, const Settings& settings, const std::string& data,
