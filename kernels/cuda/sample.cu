@@ -1,6 +1,4 @@
 // Begins a step: resets the workspace, and guesses the k-th largest score from a sample.
-#include <cmath>
-
 #include "cuda/arguments.hpp"
 #include "cuda/history.hpp"
 #include "cuda/kth.hpp"
@@ -105,14 +103,6 @@ __global__ void __launch_bounds__(grid_threads) sample_kernel(SampleArguments<G,
   const Bits<A> most = magnitude_bits(std::numeric_limits<A>::max());
   store(&in.work.header->bound, std::uint64_t{found.bits < most ? found.bits : most});
   store(&in.work.header->round, round);
-}
-
-/// How far down the sample the guess lies: of the k largest, q are expected in the sample, and more
-/// than q + 6 sqrt(q + 1) practically never.
-std::uint64_t rank_in_sample(const Plan& plan, std::uint64_t sampled) {
-  const double q =
-      static_cast<double>(plan.k) * static_cast<double>(sampled) / static_cast<double>(plan.count);
-  return static_cast<std::uint64_t>(std::ceil(q + 6.0 * std::sqrt(q + 1.0)));
 }
 
 }  // namespace

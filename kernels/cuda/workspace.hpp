@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "cuda/device.hpp"
+#include "sampling.hpp"
 #include "stages.hpp"
 #include "visit.hpp"
 
@@ -54,16 +55,6 @@ struct SampleShape {
   shape.lines = std::max(shape.lines, plan.count / line / most_sampled_lines);
   shape.groups = plan.count / (shape.lines * line);
   return shape;
-}
-
-/// The line of a group that is read, in [0, lines): a hash (splitmix64).
-__host__ __device__ inline std::size_t sampled_line(std::uint64_t seed, std::uint64_t group,
-                                                    std::size_t lines) {
-  std::uint64_t x = (seed + 1) * 0x9e3779b97f4a7c15u ^ group;
-  x = (x + 0x9e3779b97f4a7c15u);
-  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-  x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-  return static_cast<std::size_t>((x ^ (x >> 31)) % lines);
 }
 
 /// Room for candidates: half as many again as are sent, and some for small k, whose bound is vague.

@@ -43,14 +43,6 @@ class LargestOfStream {
   Bits<A> bound_ = 0;
 };
 
-/// How far down the sample the bound lies: of the k largest, q are expected in the sample, and more
-/// than q + 6 sqrt(q + 1) practically never.
-std::size_t rank_in_sample(const Plan& plan, std::size_t sampled) {
-  const double q =
-      static_cast<double>(plan.k) * static_cast<double>(sampled) / static_cast<double>(plan.count);
-  return static_cast<std::size_t>(std::ceil(q + 6.0 * std::sqrt(q + 1.0)));
-}
-
 }  // namespace
 
 template <class G, class A>

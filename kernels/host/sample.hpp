@@ -5,6 +5,7 @@
 #include <bit>
 
 #include "host/workspace.hpp"
+#include "sampling.hpp"
 
 namespace sparccl::host {
 
@@ -16,17 +17,6 @@ inline constexpr std::size_t line_size = 64 / sizeof(A);
 /// in the sample all the same, up to 1024. A power of two.
 [[nodiscard]] constexpr std::size_t lines_per_group(const Plan& plan) {
   return std::bit_floor(std::clamp(plan.k / 128, std::size_t{64}, std::size_t{1024}));
-}
-
-/// The line of a group that is read, in [0, lines): a hash (splitmix64), for at the same place in
-/// every group it would alias with the row lengths of matrices.
-[[nodiscard]] constexpr std::size_t sampled_line(std::uint64_t seed, std::size_t group,
-                                                 std::size_t lines) {
-  std::uint64_t x = (seed + 1) * 0x9e3779b97f4a7c15u ^ static_cast<std::uint64_t>(group);
-  x = (x + 0x9e3779b97f4a7c15u);
-  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-  x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-  return static_cast<std::size_t>((x ^ (x >> 31)) % lines);
 }
 
 /// Bits of a score that at least k entries reach, as far as the sample can tell; 0 where everything

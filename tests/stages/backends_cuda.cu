@@ -12,7 +12,7 @@ Positions sampled(const Plan& plan, std::uint64_t seed) {
   const cuda::SampleShape shape = cuda::sample_shape(plan);
   Positions positions;
   for (std::size_t g = 0; g < shape.groups; ++g) {
-    const std::size_t begin = (g * shape.lines + cuda::sampled_line(seed, g, shape.lines)) * line;
+    const std::size_t begin = (g * shape.lines + sampled_line(seed, g, shape.lines)) * line;
     for (std::size_t i = 0; i < line; ++i) positions.push_back(begin + i);
   }
   return positions;

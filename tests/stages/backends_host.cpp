@@ -28,7 +28,7 @@ Positions sampled(const Plan& plan, std::uint64_t seed) {
   const std::size_t group = line * lines;
   Positions positions;
   for (std::size_t g = 0; g < plan.count / group; ++g) {
-    const std::size_t begin = g * group + host::sampled_line(seed, g, lines) * line;
+    const std::size_t begin = g * group + sampled_line(seed, g, lines) * line;
     for (std::size_t i = 0; i < line; ++i) positions.push_back(begin + i);
   }
   return positions;
