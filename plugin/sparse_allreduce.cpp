@@ -368,14 +368,12 @@ Stats SparseAllreduce::Impl::stats() const noexcept {
   return stats;
 }
 
-void SparseAllreduce::Impl::save(const std::filesystem::path& path) const {
+StateCopy SparseAllreduce::Impl::state() const {
   communicator_->backend().finish_all();
-  save_state(path, {name_, plan_}, copy_state(communicator_->backend(), plan_, memory_));
+  return copy_state(communicator_->backend(), plan_, memory_);
 }
 
-void SparseAllreduce::Impl::load(const std::filesystem::path& path) {
-  require_no_call_in_group();
-  const StateCopy state = load_state(path, {name_, plan_});
+void SparseAllreduce::Impl::adopt(const StateCopy& state) {
   Memory memory = memory_;
   History history =
       make_history(backend(), plan_, std::max(state.offsets.size(), std::size_t{plan_.k}), memory);
@@ -383,6 +381,25 @@ void SparseAllreduce::Impl::load(const std::filesystem::path& path) {
   put_state(backend(), state, memory);
   history_ = std::move(history);
   memory_ = memory;
+}
+
+void SparseAllreduce::Impl::save(const std::filesystem::path& path) const {
+  save_state(path, {name_, plan_}, state());
+}
+
+void SparseAllreduce::Impl::load(const std::filesystem::path& path) {
+  require_no_call_in_group();
+  adopt(load_state(path, {name_, plan_}));
+}
+
+void SparseAllreduce::Impl::write(std::ostream& out) const {
+  write_state(out, {name_, plan_}, state());
+}
+
+void SparseAllreduce::Impl::read(std::istream& in, std::uint64_t bytes,
+                                 const std::filesystem::path& path) {
+  require_no_call_in_group();
+  adopt(read_state(in, bytes, path, {name_, plan_}));
 }
 
 }  // namespace sparccl

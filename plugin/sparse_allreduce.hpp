@@ -29,6 +29,9 @@ class SparseAllreduce::Impl {
 
   void save(const std::filesystem::path& path) const;
   void load(const std::filesystem::path& path);
+  /// The same within a file of several tensors. path: for messages.
+  void write(std::ostream& out) const;
+  void read(std::istream& in, std::uint64_t bytes, const std::filesystem::path& path);
 
   [[nodiscard]] const Plan& plan() const noexcept { return plan_; }
   [[nodiscard]] const Options& options() const noexcept { return options_; }
@@ -55,6 +58,8 @@ class SparseAllreduce::Impl {
   };
   class GroupedCall;
 
+  [[nodiscard]] StateCopy state() const;
+  void adopt(const StateCopy& state);
   [[nodiscard]] Work make_work(const Plan& plan) const;
   [[nodiscard]] std::byte* slot(int rank) const;
   [[nodiscard]] Call call(Reduction reduction) const;

@@ -94,16 +94,12 @@ void require_same(const std::filesystem::path& path, const char* what, const T& 
 /// Reads exactly what it is asked for and sums it up as it goes.
 class Reader {
  public:
-  explicit Reader(const std::filesystem::path& path) : path_(path), file_(path, std::ios::binary) {
-    if (!file_) reject(path_, "opening it", "a readable file", system_reason());
-    std::error_code error;
-    bytes_ = std::filesystem::file_size(path_, error);
-    if (error) reject(path_, "its size", "a regular file", error.message());
-  }
+  Reader(std::istream& in, std::uint64_t bytes, const std::filesystem::path& path)
+      : path_(path), in_(in), bytes_(bytes) {}
   void read(void* data, std::size_t bytes) {
-    file_.read(static_cast<char*>(data), static_cast<std::streamsize>(bytes));
-    if (static_cast<std::size_t>(file_.gcount()) != bytes) {
-      reject(path_, "bytes of a part", bytes, file_.gcount());
+    in_.read(static_cast<char*>(data), static_cast<std::streamsize>(bytes));
+    if (static_cast<std::size_t>(in_.gcount()) != bytes) {
+      reject(path_, "bytes of a part", bytes, in_.gcount());
     }
     checksum_.add(data, bytes);
   }
@@ -112,8 +108,8 @@ class Reader {
 
  private:
   const std::filesystem::path& path_;
-  std::ifstream file_;
-  std::uint64_t bytes_ = 0;
+  std::istream& in_;
+  std::uint64_t bytes_;
   Checksum checksum_;
 };
 
@@ -212,8 +208,7 @@ void put_state(Backend& backend, const StateCopy& state, const Memory& to) {
   backend.upload(to.step, &state.step, sizeof(state.step));
 }
 
-void save_state(const std::filesystem::path& path, const StateOwner& owner,
-                const StateCopy& state) {
+void write_state(std::ostream& out, const StateOwner& owner, const StateCopy& state) {
   const Plan& plan = owner.plan;
   const Header header = {state_magic,
                          state_version,
@@ -225,43 +220,60 @@ void save_state(const std::filesystem::path& path, const StateOwner& owner,
                          static_cast<std::int32_t>(plan.distortion),
                          plan.rank,
                          plan.world_size};
-  std::filesystem::path unfinished = path;
-  unfinished += ".unfinished";
-  std::ofstream file(unfinished, std::ios::binary | std::ios::trunc);
   Checksum checksum;
   const auto write = [&](const void* data, std::size_t bytes) {
     checksum.add(data, bytes);
-    file.write(static_cast<const char*>(data), static_cast<std::streamsize>(bytes));
+    out.write(static_cast<const char*>(data), static_cast<std::streamsize>(bytes));
   };
   write(&header, sizeof(header));
   write(owner.name.data(), owner.name.size());
   for (const auto& part : parts_of(state)) write(part.data(), part.size());
   const std::uint64_t sum = checksum.value();
-  file.write(reinterpret_cast<const char*>(&sum), sizeof(sum));
+  out.write(reinterpret_cast<const char*>(&sum), sizeof(sum));
+}
+
+void replace_file(const std::filesystem::path& path, const std::string& whose,
+                  const std::function<void(std::ostream&)>& write) {
+  std::filesystem::path unfinished = path;
+  unfinished += ".unfinished";
+  std::ofstream file(unfinished, std::ios::binary | std::ios::trunc);
+  write(file);
   file.close();
   std::error_code error;
   if (!file) {
-    const std::string reason = system_reason();
-    std::filesystem::remove(unfinished, error);
-    throw Error(Result::system_error, about(owner.name) + "state file " + path.string() +
-                                          ": expected to write it, found: " + reason);
+    error = std::error_code(errno, std::generic_category());
+  } else {
+    std::filesystem::rename(unfinished, path, error);
+    if (!error) return;
   }
-  std::filesystem::rename(unfinished, path, error);
-  if (error) {
-    const std::string reason = error.message();
-    std::filesystem::remove(unfinished, error);
-    throw Error(Result::system_error, about(owner.name) + "state file " + path.string() +
-                                          ": expected to write it, found: " + reason);
-  }
+  const std::string reason = error.message();
+  std::filesystem::remove(unfinished, error);
+  throw Error(Result::system_error, whose + "state file " + path.string() +
+                                        ": expected to write it, found: " + reason);
+}
+
+void save_state(const std::filesystem::path& path, const StateOwner& owner,
+                const StateCopy& state) {
+  replace_file(path, about(owner.name),
+               [&](std::ostream& out) { write_state(out, owner, state); });
 }
 
 StateCopy load_state(const std::filesystem::path& path, const StateOwner& owner) {
-  const Plan& plan = owner.plan;
   std::error_code error;
   if (!std::filesystem::is_regular_file(path, error)) {
     reject(path, "opening it", "a regular file", error ? error.message() : "something else");
   }
-  Reader reader(path);
+  std::ifstream file(path, std::ios::binary);
+  if (!file) reject(path, "opening it", "a readable file", system_reason());
+  const std::uint64_t bytes = std::filesystem::file_size(path, error);
+  if (error) reject(path, "its size", "a regular file", error.message());
+  return read_state(file, bytes, path, owner);
+}
+
+StateCopy read_state(std::istream& in, std::uint64_t bytes, const std::filesystem::path& path,
+                     const StateOwner& owner) {
+  const Plan& plan = owner.plan;
+  Reader reader(in, bytes, path);
   constexpr std::uint64_t least = sizeof(Header) + sizeof(std::uint64_t);
   if (reader.bytes() < least) reject(path, "bytes", "at least 64", reader.bytes());
   Header header;

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
+#include <iosfwd>
 #include <string>
 #include <vector>
 
@@ -48,12 +50,24 @@ void put_state(Backend& backend, const StateCopy& state, const Memory& to);
 /// Copies block table, offsets and ratios. `to` has room for them.
 void copy_history(Backend& backend, const Plan& plan, const Memory& from, const Memory& to);
 
+/// What save_state() puts into a file. Does not throw: a stream that fails says so itself.
+void write_state(std::ostream& out, const StateOwner& owner, const StateCopy& state);
+
+/// Reads `bytes` that write_state() wrote, and checks them before it returns. path: for messages.
+/// Throws Error(bad_state): expected, found.
+[[nodiscard]] StateCopy read_state(std::istream& in, std::uint64_t bytes,
+                                   const std::filesystem::path& path, const StateOwner& owner);
+
 /// Writes to a file beside `path` and renames it, so that other processes see `path` whole at any
 /// time (after a power failure it is as the file system leaves it: nothing is synced). Throws
-/// Error(system_error) with the system's reason.
+/// Error(system_error), which begins with `whose` and has the system's reason.
+void replace_file(const std::filesystem::path& path, const std::string& whose,
+                  const std::function<void(std::ostream&)>& write);
+
+/// write_state() to a file of its own.
 void save_state(const std::filesystem::path& path, const StateOwner& owner, const StateCopy& state);
 
-/// Reads and checks everything before it returns. Throws Error(bad_state): expected, found.
+/// read_state() of a whole file.
 [[nodiscard]] StateCopy load_state(const std::filesystem::path& path, const StateOwner& owner);
 
 }  // namespace sparccl

@@ -1,0 +1,44 @@
+// From MPI's arguments to a call of the shim's, and from its errors to MPI's.
+#pragma once
+
+#include <mpi.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "shim/call.hpp"
+
+namespace sparccl::shim::mpi {
+
+/// The arguments of MPI_Allreduce, as they came.
+struct Arguments {
+  const void* send = nullptr;
+  void* recv = nullptr;
+  std::uint64_t count = 0;
+  MPI_Datatype type = MPI_DATATYPE_NULL;
+  MPI_Op op = MPI_OP_NULL;
+  MPI_Comm comm = MPI_COMM_NULL;
+};
+
+/// Of a sum of float or double, under any of their names in C and Fortran; else the reason.
+struct Found {
+  std::optional<Key> key = {};
+  Reason reason = Reason::operation;
+};
+[[nodiscard]] Found key_of(const Arguments& arguments) noexcept;
+
+/// Of one rank's buffer; 0 where MPI does not tell.
+[[nodiscard]] std::uint64_t bytes_of(const Arguments& arguments) noexcept;
+
+/// Whether a buffer lies in the memory of a CUDA device, as far as a driver that the program has
+/// loaded knows.
+[[nodiscard]] bool on_device(const void* pointer) noexcept;
+
+/// A code of MPI's whose MPI_Error_string is this sentence.
+[[nodiscard]] int error_code(const std::string& sentence) noexcept;
+
+/// Waits for a request of this thread's. false: not within the time; 0 waits for ever.
+[[nodiscard]] bool wait(MPI_Request& request, std::uint64_t timeout_ms);
+
+}  // namespace sparccl::shim::mpi

@@ -1,0 +1,61 @@
+#include "shim/mpi/life.hpp"
+
+#include <mpi.h>
+
+#include <algorithm>
+#include <string>
+
+#include "shim/mpi/comm.hpp"
+#include "shim/mpi/world.hpp"
+#include "shim/process.hpp"
+#include "shim/signals.hpp"
+
+namespace sparccl::shim {
+
+const char* shim_name() noexcept { return "libsparccl-mpi"; }
+
+namespace mpi {
+namespace {
+
+[[gnu::constructor]] void read_settings_at_load() { static_cast<void>(process()); }
+
+std::string whose() {
+  return "rank " + std::to_string(world_rank()) + " of " + std::to_string(world_size());
+}
+
+void begin() {
+  greet_world();
+  const int rank = world_rank();
+  handle_signals([rank] {
+    if (rank == 0) process().log().print(process().tally().table("rank 0"));
+  });
+}
+
+}  // namespace
+
+int init(int* argc, char*** argv) {
+  int provided = MPI_THREAD_SINGLE;
+  if (process().settings().disable) {
+    const int code = PMPI_Init(argc, argv);
+    if (code == MPI_SUCCESS) begin();
+    return code;
+  }
+  return init_thread(argc, argv, MPI_THREAD_SINGLE, &provided);
+}
+
+int init_thread(int* argc, char*** argv, int required, int* provided) {
+  const int wanted = process().settings().disable ? required : MPI_THREAD_MULTIPLE;
+  const int code = PMPI_Init_thread(argc, argv, std::max(required, wanted), provided);
+  if (code == MPI_SUCCESS) begin();
+  return code;
+}
+
+void before_finalize() noexcept try {
+  Comm::end_all();
+  if (world_rank() == 0) process().log().print(process().tally().table(whose()));
+  process().close_timelines();
+} catch (...) {
+}
+
+}  // namespace mpi
+}  // namespace sparccl::shim

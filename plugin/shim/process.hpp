@@ -1,0 +1,56 @@
+// What all communicators of a process share: settings, log, counts, timeline.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+
+#include "shim/log.hpp"
+#include "shim/settings.hpp"
+#include "shim/tally.hpp"
+#include "shim/timeline.hpp"
+
+namespace sparccl::shim {
+
+class Process {
+ public:
+  /// Throws Error(invalid_argument) for a variable that does not have its form.
+  explicit Process(const Environment& environment);
+
+  [[nodiscard]] const Settings& settings() const noexcept { return settings_; }
+  /// As they are compared with those of other ranks.
+  [[nodiscard]] const std::vector<std::pair<std::string, std::string>>& shared() const noexcept {
+    return shared_;
+  }
+  [[nodiscard]] Log& log() noexcept { return log_; }
+  [[nodiscard]] Tally& tally() noexcept { return tally_; }
+
+  /// Of a rank; null where there is to be none. Opened at the first call.
+  [[nodiscard]] Timeline* timeline(int rank);
+  /// Ends the files.
+  void close_timelines() noexcept;
+
+  /// Whether a call may be sparsified as far as its key, number and settings tell: nothing, or why
+  /// not. The same on every rank.
+  [[nodiscard]] std::optional<Reason> refuses(const Key& key, std::uint64_t number) const noexcept;
+
+  /// Set by a signal: all ranks save at the next step at which they look.
+  std::atomic<bool> save_requested = false;
+
+ private:
+  Settings settings_;
+  std::vector<std::pair<std::string, std::string>> shared_;
+  Log log_;
+  Tally tally_;
+  std::mutex mutex_;  // of timelines_
+  std::map<std::string, std::unique_ptr<Timeline>> timelines_;
+};
+
+/// The one of this process, made when the shim is loaded. A setting that does not have its form ends
+/// the process: exit code 2, one line on stderr that begins with the shim's name.
+[[nodiscard]] Process& process();
+
+/// Of the shim that this is: "libsparccl-mpi". Each shim defines it.
+[[nodiscard]] const char* shim_name() noexcept;
+
+}  // namespace sparccl::shim

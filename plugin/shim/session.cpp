@@ -1,0 +1,300 @@
+#include "shim/session.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <fstream>
+#include <utility>
+
+#include "communicator.hpp"
+#include "shim/greeting.hpp"
+#include "sparse_allreduce.hpp"
+
+namespace sparccl::shim {
+namespace {
+
+/// How many steps lie between two looks at whether a rank was told to save: looking is collective.
+constexpr std::uint64_t steps_between_looks = 16;
+
+std::string slot_name(std::size_t index, std::size_t of) {
+  return "allreduce " + std::to_string(index) + " of " + std::to_string(of);
+}
+
+std::string fingerprint(const SavedStep& step) {
+  std::string text;
+  for (const SavedStep::Slot& slot : step.slots) {
+    text += (text.empty() ? "" : ", ") + show(slot.key) + " after " + std::to_string(slot.uses);
+  }
+  return text.size() < 400 ? text : text.substr(0, 400) + "...";  // greetings are short
+}
+
+}  // namespace
+
+Session::Session(Process& process, Communicator communicator, std::string label,
+                 std::string state_stem, Stream stream)
+    : process_(process),
+      communicator_(std::move(communicator)),
+      label_(std::move(label)),
+      stream_(stream),
+      number_(process.tally().add_communicator()),
+      steps_([this](std::uint64_t own) { return exchange_number(own); }) {
+  if (!process_.settings().state_dir.empty()) {
+    state_path_ = process_.settings().state_dir / (std::move(state_stem) + ".sparccl");
+  }
+  greet();
+  process_.log().info(label_ + ": rank " + std::to_string(communicator_.rank()) + " of " +
+                      std::to_string(communicator_.size()) + " is ready");
+  if (by_number()) slots_.resize(process_.settings().match.calls_per_step);
+}
+
+Session::~Session() {
+  if (!state_path_.empty() && communicator_.async_error() == Result::success) {
+    try {
+      save();
+    } catch (const std::exception& error) {
+      process_.log().warn(label_ + ": " + error.what());
+    }
+  }
+  for (Slot& slot : slots_) end(slot);
+}
+
+/// What is wrong with this rank's state, for all ranks to know; or nothing.
+std::string Session::open_state() {
+  if (state_path_.empty()) return {};
+  try {
+    require_writable(process_.settings().state_dir);
+    const auto step = load_step(state_path_, communicator_.rank(), communicator_.size());
+    if (step) saved_ = Saved{state_path_, *step};
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return {};
+}
+
+void Session::greet() {
+  Greeting greeting;
+  greeting.problem = open_state();
+  greeting.settings = process_.shared();
+  greeting.settings.emplace_back("a state file of", saved_ ? fingerprint(saved_->step) : "");
+  const std::vector<std::byte> own = greeting.packed();
+  require_agreement(exchange(own.data(), own.size()));
+}
+
+/// Every rank's `bytes`, in rank order.
+std::vector<std::byte> Session::exchange(const void* own, std::size_t bytes) {
+  Communicator::Impl& impl = *communicator_.impl();
+  Backend& backend = impl.backend();
+  const auto world = static_cast<std::size_t>(communicator_.size());
+  const Backend::Buffer slots = backend.allocate(world * bytes);
+  auto* const first = static_cast<std::byte*>(slots.get());
+  std::vector<std::byte> all(world * bytes);
+  impl.carry_out(label_, [&] {
+    backend.upload(first + static_cast<std::size_t>(communicator_.rank()) * bytes, own, bytes);
+    impl.transport().meet(first, bytes, stream_);
+    backend.finish(stream_);
+  });
+  impl.require_usable();
+  backend.download(all.data(), first, all.size());
+  return all;
+}
+
+std::vector<std::uint64_t> Session::exchange_number(std::uint64_t own) {
+  const std::vector<std::byte> bytes = exchange(&own, sizeof(own));
+  std::vector<std::uint64_t> numbers(bytes.size() / sizeof(own));
+  std::memcpy(numbers.data(), bytes.data(), bytes.size());
+  return numbers;
+}
+
+std::optional<Reason> Session::reduce(const Request& request) {
+  communicator_.impl()->require_usable();
+  stream_ = request.stream;
+  const Steps::Place place = place_of(request);
+  if (place.slot == Steps::no_slot) return place.reason;
+  Slot& slot = slot_of(place.slot, request.key);
+  if (slot.uses++ < process_.settings().warmup_steps) return Reason::warm_up;
+  if (slot.tensor == nullptr) make_tensor(slot, place.slot);
+  run(slot, request);
+  return std::nullopt;
+}
+
+Steps::Place Session::place_of(const Request& request) {
+  if (by_number()) {
+    const std::uint64_t per_step = process_.settings().match.calls_per_step;
+    if (std::exchange(next_step_number_, request.number / per_step) != request.number / per_step) {
+      begin_step();
+    }
+    return {.slot = request.number % per_step};
+  }
+  const void* const buffer = request.send;
+  const Steps::Place place = steps_.place(request.key, buffer);
+  if (steps_.changed()) adopt_step();
+  if (place.slot == 0) begin_step();
+  return place;
+}
+
+/// A step was learned: its tensors go on where earlier ones of the same place stopped.
+void Session::adopt_step() {
+  const Steps::Change change = steps_.take_change();
+  const std::vector<Key>& keys = steps_.keys();
+  std::vector<Slot> slots(keys.size());
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    if (change.from[i] != Steps::no_slot) slots[i] = std::move(slots_.at(change.from[i]));
+    slots[i].key = keys[i];
+  }
+  for (Slot& slot : slots_) end(slot);
+  slots_ = std::move(slots);
+  process_.log().info(label_ + ": a step is " + std::to_string(keys.size()) +
+                      " calls, the first of " + show(keys[0]));
+  if (change.lost != 0) {
+    process_.log().warn(label_ + ": the calls of a step have changed: " +
+                        std::to_string(change.lost) +
+                        " tensors are reset, what they had not sent yet is lost");
+  }
+  if (!change.known_by_buffers) {
+    process_.log().info(label_ +
+                        ": buffers never repeat, so tensors of equal count and type are told apart "
+                        "by their order alone; SPARCCL_MATCH=calls:FIRST-LAST/CALLS_PER_STEP says "
+                        "how many calls a step has");
+  }
+  load_slots();
+}
+
+/// The state of an earlier run, once its step is this run's.
+void Session::load_slots() {
+  if (!saved_) return;
+  const std::vector<Key> keys = saved_->step.keys();
+  if (keys != steps_.keys()) {
+    process_.log().warn(label_ + ": state file " + saved_->path.string() + " is not loaded: expected " +
+                        std::to_string(steps_.keys().size()) + " calls a step, the first of " +
+                        show(steps_.keys()[0]) + ", found another step of " +
+                        std::to_string(keys.size()));
+    saved_.reset();
+    return;
+  }
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    slots_[i].uses = saved_->step.slots[i].uses;
+    if (saved_slot(i, slots_[i].key) != nullptr) make_tensor(slots_[i], i);
+  }
+  saved_.reset();
+}
+
+Session::Slot& Session::slot_of(std::size_t index, const Key& key) {
+  Slot& slot = slots_.at(index);
+  if (slot.key == key) return slot;
+  if (slot.tensor != nullptr) {
+    process_.log().warn(label_ + ": " + slot.tensor->name() + ": was " + show(slot.key) +
+                        ", is now " + show(key) + ": reset, what it had not sent yet is lost");
+  }
+  end(slot);
+  slot = Slot{};
+  slot.key = key;
+  if (const SavedStep::Slot* const saved = saved_slot(index, key)) slot.uses = saved->uses;
+  return slot;
+}
+
+/// What an earlier run left for the slot and nothing has taken up yet.
+SavedStep::Slot* Session::saved_slot(std::size_t index, const Key& key) {
+  if (!saved_ || index >= saved_->step.slots.size()) return nullptr;
+  SavedStep::Slot& saved = saved_->step.slots[index];
+  return saved.bytes != 0 && saved.key == key ? &saved : nullptr;
+}
+
+/// Of a slot's use, from 0: a schedule begins after the dense steps.
+double Session::density_of(std::uint64_t use) const noexcept {
+  const Settings& settings = process_.settings();
+  return settings.density_of(use < settings.warmup_steps ? 0 : use - settings.warmup_steps);
+}
+
+void Session::make_tensor(Slot& slot, std::size_t index) {
+  const Settings& settings = process_.settings();
+  Options options;
+  options.density = slot.density = density_of(slot.uses - 1);
+  options.mu = settings.mu;
+  if (settings.wire && size_of(*settings.wire) <= size_of(slot.key.type)) {
+    options.wire = settings.wire;
+  }
+  options.reduction = slot.key.reduction;
+  slot.tensor = std::make_unique<SparseAllreduce>(
+      communicator_, slot_name(index, slots_.size()), slot.key.count, slot.key.type, options);
+  slot.number = tensors_++;
+  SavedStep::Slot* const saved = saved_slot(index, slot.key);
+  if (saved == nullptr) return;
+  std::ifstream file(saved_->path, std::ios::binary);
+  file.seekg(static_cast<std::streamoff>(saved->begin));
+  slot.tensor->impl().read(file, std::exchange(saved->bytes, 0), saved_->path);
+  process_.log().info(label_ + ": " + slot.tensor->name() + " goes on after " +
+                      std::to_string(saved->uses) + " calls, from " + saved_->path.string());
+}
+
+void Session::begin_step() {
+  if (state_path_.empty() || ++begun_ % steps_between_looks != 0) return;
+  const bool wanted = process_.save_requested;
+  const std::vector<std::uint64_t> ranks = exchange_number(wanted ? 1 : 0);
+  if (std::ranges::find(ranks, 1u) == ranks.end()) return;
+  try {
+    save();
+  } catch (const Error& error) {
+    process_.log().warn(label_ + ": " + error.what());
+  }
+  if (wanted) process_.save_requested = false;
+}
+
+void Session::run(Slot& slot, const Request& request) {
+  SparseAllreduce& tensor = *slot.tensor;
+  if (const double density = density_of(slot.uses - 1); density != slot.density) {
+    tensor.set_density(density);
+    slot.density = density;
+  }
+  Timeline* const timeline = process_.timeline(communicator_.rank());
+  const double begin_us = timeline != nullptr ? timeline->now_us() : 0;
+  try {
+    tensor.impl().run(request.send, 1.0, request.stream,
+                      Output{.dense = request.recv, .reduction = request.key.reduction});
+  } catch (...) {
+    process_.tally().failed();
+    throw;
+  }
+  count(slot);
+  if (timeline == nullptr || communicator_.impl()->asynchronous()) return;
+  const Stats stats = tensor.stats();
+  const auto others = static_cast<std::uint64_t>(communicator_.size() - 1);
+  timeline->add({communicator_.rank(), number_, tensor.name(), others * stats.packet_bytes,
+                 stats.last_entries},
+                spans_of(begin_us, stats.last_seconds));
+}
+
+void Session::count(const Slot& slot) {
+  process_.tally().sparsified(
+      number_, slot.number,
+      {slot.tensor->name(), slot.key, slot.tensor->k(), slot.tensor->stats()});
+}
+
+void Session::count_finished() {
+  if (!communicator_.impl()->asynchronous()) return;
+  communicator_.impl()->backend().finish_all();
+  for (const Slot& slot : slots_) {
+    if (slot.tensor != nullptr) count(slot);
+  }
+}
+
+void Session::end(Slot& slot) noexcept {
+  if (slot.tensor == nullptr) return;
+  try {
+    if (communicator_.impl()->asynchronous()) communicator_.impl()->backend().finish_all();
+    count(slot);
+  } catch (...) {  // its last steps are not in the counts
+  }
+  process_.tally().ended(number_, slot.number);
+  slot.tensor.reset();
+}
+
+void Session::save() {
+  SavedStep step{communicator_.size(), communicator_.rank(), {}};
+  for (const Slot& slot : slots_) step.slots.push_back({slot.key, slot.uses, 0, 0});
+  if (step.slots.empty()) return;  // nothing was learned: what an earlier run left stays
+  save_step(state_path_, step, [&](std::size_t slot, std::ostream& out) {
+    if (slots_[slot].tensor != nullptr) slots_[slot].tensor->impl().write(out);
+  });
+  process_.log().info(label_ + ": state saved to " + state_path_.string());
+}
+
+}  // namespace sparccl::shim

@@ -1,0 +1,133 @@
+#include "shim/steps.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+namespace sparccl::shim {
+namespace {
+
+/// Waiting for buffers to repeat ends here: they never will.
+constexpr std::size_t patience = 64;
+
+/// Strangers this early mean that the step was learned wrongly.
+std::size_t young(std::size_t step) { return std::max<std::size_t>(4 * step, 64); }
+
+}  // namespace
+
+Steps::Place Steps::place(const Key& key, const void* buffer) {
+  cycle_.observe(key, buffer);
+  if (!keys_.empty()) return follow(key);
+  learn();
+  return {};  // what was learned holds from the next call on
+}
+
+Steps::Place Steps::follow(const Key& key) {
+  ++followed_;
+  if (key == keys_[next_]) {
+    strangers_ = 0;
+    const std::size_t slot = next_;
+    next_ = (next_ + 1) % keys_.size();
+    return {.slot = slot};
+  }
+  const std::vector<std::size_t> slots = slots_of(key);
+  if (slots.size() == 1) {
+    strangers_ = 0;
+    next_ = (slots[0] + 1) % keys_.size();
+    return {.slot = slots[0]};
+  }
+  ++strangers_;
+  const bool lost = !slots.empty() || followed_ <= young(keys_.size()) ||
+                    strangers_ >= 2 * keys_.size() + 2;
+  if (lost) forget();
+  return {.reason = lost ? Reason::learning : Reason::outside_step};
+}
+
+/// Ranks look at each other's buffers at the same calls: what triggers it are the keys alone.
+void Steps::learn() {
+  const std::size_t shortest = cycle_.length();
+  if (shortest == 0) {
+    check_at_ = 0;
+    return;
+  }
+  if (cycle_.calls() < check_at_) return;
+  const std::vector<std::uint64_t> lengths = exchange_(cycle_.length_with_buffers());
+  const bool all_know = std::ranges::find(lengths, 0u) == lengths.end();
+  if (!all_know && cycle_.calls() < std::max(patience, 8 * shortest)) {
+    check_at_ = cycle_.calls() + std::max<std::size_t>(cycle_.calls() / 2, shortest);
+    return;
+  }
+  std::size_t length = shortest;
+  for (const std::uint64_t other : lengths) {
+    const std::size_t both = std::lcm(length, std::max<std::size_t>(other, 1));
+    if (both <= Cycle::longest) length = both;  // too long a step costs memory, never correctness
+  }
+  by_buffers_ = all_know;
+  shortest_ = shortest;
+  settle(length);
+}
+
+void Steps::settle(std::size_t length) {
+  const std::vector<Key> repeated = cycle_.last(shortest_);
+  for (std::size_t i = 0; i < length; ++i) keys_.push_back(repeated[i % shortest_]);
+  next_ = 0;
+  followed_ = strangers_ = 0;
+  changed_ = true;
+}
+
+void Steps::forget() {
+  if (!keys_.empty()) {
+    old_keys_ = std::move(keys_);
+    old_shortest_ = shortest_;
+  }
+  keys_.clear();
+  cycle_ = Cycle();
+  check_at_ = 0;
+}
+
+std::vector<std::size_t> Steps::slots_of(const Key& key) const {
+  std::vector<std::size_t> slots;
+  for (std::size_t slot = 0; slot < keys_.size(); ++slot) {
+    if (keys_[slot] == key) slots.push_back(slot);
+  }
+  return slots;
+}
+
+Steps::Change Steps::take_change() {
+  Change change;
+  change.from = carry_over(old_keys_, old_shortest_, keys_);
+  const auto kept = std::ranges::count_if(change.from, [](auto slot) { return slot != no_slot; });
+  change.lost = old_keys_.size() - static_cast<std::size_t>(kept);
+  change.known_by_buffers = by_buffers_;
+  changed_ = false;
+  old_keys_.clear();
+  return change;
+}
+
+std::vector<std::size_t> carry_over(const std::vector<Key>& old, std::size_t shortest,
+                                    const std::vector<Key>& keys) {
+  std::vector<std::size_t> from(keys.size(), Steps::no_slot);
+  // The same step, begun at another of its calls. Where it repeats itself inside, nobody can tell
+  // which of its repetitions this is.
+  if (old.size() == keys.size() && old.size() == shortest) {
+    for (std::size_t turn = 0; turn < old.size(); ++turn) {
+      bool same = true;
+      for (std::size_t i = 0; same && i < keys.size(); ++i) {
+        same = keys[i] == old[(i + turn) % old.size()];
+      }
+      if (!same) continue;
+      for (std::size_t i = 0; i < keys.size(); ++i) from[i] = (i + turn) % old.size();
+      return from;
+    }
+  }
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    const auto only_one = [&](const std::vector<Key>& in) {
+      return std::ranges::count(in, keys[i]) == 1;
+    };
+    if (only_one(keys) && only_one(old)) {
+      from[i] = static_cast<std::size_t>(std::ranges::find(old, keys[i]) - old.begin());
+    }
+  }
+  return from;
+}
+
+}  // namespace sparccl::shim
