@@ -2,8 +2,14 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
+#include <map>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "shim/log.hpp"
 #include "shim/settings.hpp"
@@ -34,8 +40,9 @@ class Process {
   /// not. The same on every rank.
   [[nodiscard]] std::optional<Reason> refuses(const Key& key, std::uint64_t number) const noexcept;
 
-  /// Set by a signal: all ranks save at the next step at which they look.
-  std::atomic<bool> save_requested = false;
+  /// How often a signal has asked for the state to be saved. All ranks of a communicator save at the
+  /// next step at which they look.
+  std::atomic<std::uint64_t> save_requests = 0;
 
  private:
   Settings settings_;

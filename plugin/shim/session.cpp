@@ -36,7 +36,8 @@ Session::Session(Process& process, Communicator communicator, std::string label,
       label_(std::move(label)),
       stream_(stream),
       number_(process.tally().add_communicator()),
-      steps_([this](std::uint64_t own) { return exchange_number(own); }) {
+      steps_([this](std::uint64_t own) { return exchange_number(own); }),
+      requests_seen_(process.save_requests) {
   if (!process_.settings().state_dir.empty()) {
     state_path_ = process_.settings().state_dir / (std::move(state_stem) + ".sparccl");
   }
@@ -227,7 +228,8 @@ void Session::make_tensor(Slot& slot, std::size_t index) {
 
 void Session::begin_step() {
   if (state_path_.empty() || ++begun_ % steps_between_looks != 0) return;
-  const bool wanted = process_.save_requested;
+  const std::uint64_t requests = process_.save_requests;
+  const bool wanted = std::exchange(requests_seen_, requests) != requests;
   const std::vector<std::uint64_t> ranks = exchange_number(wanted ? 1 : 0);
   if (std::ranges::find(ranks, 1u) == ranks.end()) return;
   try {
@@ -235,7 +237,6 @@ void Session::begin_step() {
   } catch (const Error& error) {
     process_.log().warn(label_ + ": " + error.what());
   }
-  if (wanted) process_.save_requested = false;
 }
 
 void Session::run(Slot& slot, const Request& request) {

@@ -49,7 +49,7 @@ void listen(const std::function<void()>& print) {
     if (bytes < 0 && errno == EINTR) continue;
     if (bytes != 1) return;
     if (what == 's') {
-      process().save_requested = true;
+      ++process().save_requests;
     } else {
       print();
     }

@@ -52,8 +52,10 @@ void Steps::learn() {
   if (cycle_.calls() < check_at_) return;
   const std::vector<std::uint64_t> lengths = exchange_(cycle_.length_with_buffers());
   const bool all_know = std::ranges::find(lengths, 0u) == lengths.end();
-  if (!all_know && cycle_.calls() < std::max(patience, 8 * shortest)) {
-    check_at_ = cycle_.calls() + std::max<std::size_t>(cycle_.calls() / 2, shortest);
+  const std::size_t patient_until = std::max(patience, 8 * shortest);
+  if (!all_know && cycle_.calls() < patient_until) {
+    check_at_ = std::min(patient_until,
+                         cycle_.calls() + std::max<std::size_t>(cycle_.calls() / 2, shortest));
     return;
   }
   std::size_t length = shortest;

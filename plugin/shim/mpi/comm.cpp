@@ -37,6 +37,25 @@ std::string name_of(MPI_Comm comm) {
   return length > 0 ? name : "a communicator without a name";
 }
 
+bool is_aligned(const void* pointer, std::size_t width) {
+  return reinterpret_cast<std::uintptr_t>(pointer) % width == 0;
+}
+
+/// MPI takes buffers at any address, the stages do not; and only this rank knows of its own.
+std::optional<Reason> reduce_aligned(Session& session, const Request& request) {
+  const std::size_t width = size_of(request.key.type);
+  if (is_aligned(request.send, width) && is_aligned(request.recv, width)) {
+    return session.reduce(request);
+  }
+  std::vector<double> copy((request.key.count * width + sizeof(double) - 1) / sizeof(double));
+  std::memcpy(copy.data(), request.send, request.key.count * width);
+  Request aligned = request;
+  aligned.send = aligned.recv = copy.data();
+  const std::optional<Reason> reason = session.reduce(aligned);
+  if (!reason) std::memcpy(request.recv, copy.data(), request.key.count * width);
+  return reason;
+}
+
 }  // namespace
 
 Comm& Comm::of(MPI_Comm comm) {
@@ -152,8 +171,21 @@ void Comm::begin_duplicate() {
   PMPI_Comm_idup(comm_, &duplicate_, &duplicating_);
 }
 
+/// Once: ranks that have failed to make one are not at the same place any more.
 Session& Comm::session() {
-  if (session_ != nullptr) return *session_;
+  if (failed_) throw *failed_;
+  if (session_ == nullptr) {
+    try {
+      make_session();
+    } catch (const Error& error) {
+      failed_ = error;
+      throw;
+    }
+  }
+  return *session_;
+}
+
+void Comm::make_session() {
   const std::uint64_t timeout_ms = process().settings().timeout_ms;
   if (duplicating_ != MPI_REQUEST_NULL && !wait(duplicating_, timeout_ms)) {
     throw Error(Result::timeout, label_ +
@@ -163,11 +195,10 @@ Session& Comm::session() {
   }
   session_ = std::make_unique<Session>(process(), mpi_communicator(duplicate_, {timeout_ms}),
                                        label_, state_stem_);
-  return *session_;
 }
 
 std::optional<Reason> Comm::carry_out(const Request& request) {
-  const std::optional<Reason> reason = session().reduce(request);
+  const std::optional<Reason> reason = reduce_aligned(session(), request);
   if (reason || !process().log().traces()) return reason;
   process().log().trace(label_ + ": call " + std::to_string(request.number) + " of " +
                         std::to_string(request.key.count) + " entries is sparsified");

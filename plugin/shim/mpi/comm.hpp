@@ -50,6 +50,7 @@ class Comm {
 
   void begin_duplicate();
   [[nodiscard]] Session& session();
+  void make_session();
   [[nodiscard]] std::optional<Reason> refuses(const Arguments& arguments, const Request& request,
                                               bool nonblocking) const noexcept;
   std::optional<Reason> carry_out(const Request& request);
@@ -67,6 +68,7 @@ class Comm {
   MPI_Comm duplicate_ = MPI_COMM_NULL;
   MPI_Request duplicating_ = MPI_REQUEST_NULL;
   std::unique_ptr<Session> session_;
+  std::optional<Error> failed_;  // why there is no session
   Worker worker_;
 };
 

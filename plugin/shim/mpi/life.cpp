@@ -3,6 +3,7 @@
 #include <mpi.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <string>
 
 #include "shim/mpi/comm.hpp"
@@ -19,15 +20,24 @@ namespace {
 
 [[gnu::constructor]] void read_settings_at_load() { static_cast<void>(process()); }
 
+bool finalized = false;
+bool is_first = false;  // rank 0 of MPI_COMM_WORLD
+
 std::string whose() {
   return "rank " + std::to_string(world_rank()) + " of " + std::to_string(world_size());
 }
 
 void begin() {
   greet_world();
-  const int rank = world_rank();
-  handle_signals([rank] {
-    if (rank == 0) process().log().print(process().tally().table("rank 0"));
+  is_first = world_rank() == 0;
+  const std::string who = whose();
+  handle_signals([who] {
+    if (is_first) process().log().print(process().tally().table(who));
+  });
+  std::atexit([] {
+    if (finalized || !is_first) return;
+    process().log().print(process().tally().table("rank 0, which ends without MPI_Finalize"));
+    process().close_timelines();
   });
 }
 
@@ -51,6 +61,7 @@ int init_thread(int* argc, char*** argv, int required, int* provided) {
 }
 
 void before_finalize() noexcept try {
+  finalized = true;
   Comm::end_all();
   if (world_rank() == 0) process().log().print(process().tally().table(whose()));
   process().close_timelines();
