@@ -247,13 +247,8 @@ void Session::run(Slot& slot, const Request& request) {
   }
   Timeline* const timeline = process_.timeline(communicator_.rank());
   const double begin_us = timeline != nullptr ? timeline->now_us() : 0;
-  try {
-    tensor.impl().run(request.send, 1.0, request.stream,
-                      Output{.dense = request.recv, .reduction = request.key.reduction});
-  } catch (...) {
-    process_.tally().failed();
-    throw;
-  }
+  tensor.impl().run(request.send, 1.0, request.stream,
+                    Output{.dense = request.recv, .reduction = request.key.reduction});
   count(slot);
   if (timeline == nullptr || communicator_.impl()->asynchronous()) return;
   const Stats stats = tensor.stats();

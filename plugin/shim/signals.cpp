@@ -16,29 +16,30 @@ namespace {
 
 std::array<int, 2> pipe_ends{-1, -1};
 
-extern "C" void tell_thread(int signal) {
-  const int before = errno;
+/// What was there before: MPICH has one for SIGUSR1, programs may have some.
+std::array<struct sigaction, 2> handlers;
+
+struct sigaction& handler_before(int signal) { return handlers[signal == SIGUSR1 ? 0 : 1]; }
+
+extern "C" void tell_thread(int signal, siginfo_t* info, void* context) {
+  const int saved = errno;
   const char what = signal == SIGUSR1 ? 's' : 'p';
   static_cast<void>(!write(pipe_ends[1], &what, 1));
-  errno = before;
-}
-
-/// Whether it would otherwise end the program.
-bool is_free(int signal) {
-  struct sigaction present {};
-  return sigaction(signal, nullptr, &present) == 0 && (present.sa_flags & SA_SIGINFO) == 0 &&
-         present.sa_handler == SIG_DFL;
+  const struct sigaction& before = handler_before(signal);
+  if ((before.sa_flags & SA_SIGINFO) != 0) {
+    before.sa_sigaction(signal, info, context);
+  } else if (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN) {
+    before.sa_handler(signal);
+  }
+  errno = saved;
 }
 
 void handle(int signal) {
-  if (!is_free(signal)) {
-    process().log().info("SIGUSR" + std::string(signal == SIGUSR1 ? "1" : "2") +
-                         " has a handler already: it stays the program's");
-    return;
-  }
-  struct sigaction ours {};
-  ours.sa_handler = tell_thread;
-  ours.sa_flags = SA_RESTART;
+  struct sigaction& before = handler_before(signal);
+  if (sigaction(signal, nullptr, &before) != 0) return;
+  struct sigaction ours = before;
+  ours.sa_sigaction = tell_thread;
+  ours.sa_flags |= SA_SIGINFO | SA_RESTART;
   sigaction(signal, &ours, nullptr);
 }
 

@@ -231,6 +231,7 @@ int Comm::work(const Arguments& arguments, const Request& request) noexcept try 
   pass(*reason, arguments, request);
   return dense(arguments);
 } catch (const std::exception& error) {
+  process().tally().failed();
   process().log().warn(label_ + ": " + error.what());
   return error_code(error.what());
 }

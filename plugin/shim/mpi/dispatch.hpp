@@ -19,6 +19,7 @@ int guarded(MPI_Comm comm, const Call& call) noexcept {
   try {
     return call();
   } catch (const std::exception& error) {
+    process().tally().failed();
     process().log().warn(error.what());
     code = error_code(error.what());
   }
