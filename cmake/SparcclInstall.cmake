@@ -78,6 +78,13 @@ if(SPARCCL_HAVE_CUDA)
   sparccl_pkgconfig_file(sparccl-cuda)
 endif()
 
+# The shims: one file each, that needs none of the others. They are loaded, not linked: no export.
+foreach(shim sparccl_shim_mpi sparccl_shim_nccl)
+  if(TARGET ${shim})
+    install(TARGETS ${shim} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+  endif()
+endforeach()
+
 # find_package(sparccl)
 get_target_property(sparccl_library_type sparccl TYPE)
 configure_package_config_file(

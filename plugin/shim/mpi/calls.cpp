@@ -1,6 +1,5 @@
 #include "shim/mpi/calls.hpp"
 
-#include <dlfcn.h>
 #include <sched.h>
 
 #include <chrono>
@@ -27,20 +26,6 @@ std::uint64_t bytes_of(const Arguments& arguments) noexcept {
     return 0;
   }
   return size > 0 ? arguments.count * static_cast<std::uint64_t>(size) : 0;
-}
-
-bool on_device(const void* pointer) noexcept {
-  using Attribute = int (*)(void* data, int attribute, unsigned long long pointer);
-  constexpr int memory_type = 2;  // CU_POINTER_ATTRIBUTE_MEMORY_TYPE
-  constexpr unsigned device = 2;  // CU_MEMORYTYPE_DEVICE
-  void* const driver = dlopen("libcuda.so.1", RTLD_LAZY | RTLD_NOLOAD);
-  if (driver == nullptr) return false;
-  const auto ask = reinterpret_cast<Attribute>(dlsym(driver, "cuPointerGetAttribute"));
-  unsigned type = 0;
-  const bool known =
-      ask != nullptr && ask(&type, memory_type, reinterpret_cast<std::uintptr_t>(pointer)) == 0;
-  dlclose(driver);
-  return known && type == device;
 }
 
 int error_code(const std::string& sentence) noexcept {

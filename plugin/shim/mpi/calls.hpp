@@ -31,10 +31,6 @@ struct Found {
 /// Of one rank's buffer; 0 where MPI does not tell.
 [[nodiscard]] std::uint64_t bytes_of(const Arguments& arguments) noexcept;
 
-/// Whether a buffer lies in the memory of a CUDA device, as far as a driver that the program has
-/// loaded knows.
-[[nodiscard]] bool on_device(const void* pointer) noexcept;
-
 /// A code of MPI's whose MPI_Error_string is this sentence.
 [[nodiscard]] int error_code(const std::string& sentence) noexcept;
 

@@ -7,6 +7,7 @@
 
 #include <sparccl/mpi.hpp>
 
+#include "host/device_memory.hpp"
 #include "shim/mpi/world.hpp"
 
 namespace sparccl::shim::mpi {
@@ -138,12 +139,13 @@ Comm::Admission Comm::admit(const Arguments& arguments, bool nonblocking) {
 }
 
 std::optional<Reason> Comm::refuses(const Arguments& arguments, const Request& request,
-                                    bool nonblocking) const noexcept {
+                                    bool nonblocking) const {
   if (intercomm_) return Reason::intercomm;
   if (size_ < 2) return Reason::one_rank;
   if (const auto reason = process().refuses(request.key, request.number)) return reason;
   if (nonblocking && !may_thread_) return Reason::no_threads;
-  if (on_device(arguments.recv)) return Reason::device_memory;
+  host::look_for_driver();  // the program may have loaded it since
+  if (!host::device_memory_at(arguments.recv).empty()) return Reason::device_memory;
   return std::nullopt;
 }
 

@@ -52,7 +52,7 @@ class Comm {
   [[nodiscard]] Session& session();
   void make_session();
   [[nodiscard]] std::optional<Reason> refuses(const Arguments& arguments, const Request& request,
-                                              bool nonblocking) const noexcept;
+                                              bool nonblocking) const;
   std::optional<Reason> carry_out(const Request& request);
   [[nodiscard]] int dense(const Arguments& arguments) const noexcept;
   [[nodiscard]] int work(const Arguments& arguments, const Request& request) noexcept;
