@@ -146,8 +146,8 @@ void Session::adopt_step() {
   process_.log().info(label_ + ": a step is " + std::to_string(keys.size()) +
                       " calls, the first of " + show(keys[0]));
   if (change.lost != 0) {
-    process_.log().warn(label_ + ": the calls of a step have changed: " +
-                        std::to_string(change.lost) +
+    process_.log().warn(label_ +
+                        ": the calls of a step have changed: " + std::to_string(change.lost) +
                         " tensors are reset, what they had not sent yet is lost");
   }
   if (!change.known_by_buffers) {
@@ -164,10 +164,10 @@ void Session::load_slots() {
   if (!saved_) return;
   const std::vector<Key> keys = saved_->step.keys();
   if (keys != steps_.keys()) {
-    process_.log().warn(label_ + ": state file " + saved_->path.string() + " is not loaded: expected " +
-                        std::to_string(steps_.keys().size()) + " calls a step, the first of " +
-                        show(steps_.keys()[0]) + ", found another step of " +
-                        std::to_string(keys.size()));
+    process_.log().warn(label_ + ": state file " + saved_->path.string() +
+                        " is not loaded: expected " + std::to_string(steps_.keys().size()) +
+                        " calls a step, the first of " + show(steps_.keys()[0]) +
+                        ", found another step of " + std::to_string(keys.size()));
     saved_.reset();
     return;
   }
@@ -214,8 +214,8 @@ void Session::make_tensor(Slot& slot, std::size_t index) {
     options.wire = settings.wire;
   }
   options.reduction = slot.key.reduction;
-  slot.tensor = std::make_unique<SparseAllreduce>(
-      communicator_, slot_name(index, slots_.size()), slot.key.count, slot.key.type, options);
+  slot.tensor = std::make_unique<SparseAllreduce>(communicator_, slot_name(index, slots_.size()),
+                                                  slot.key.count, slot.key.type, options);
   slot.number = tensors_++;
   SavedStep::Slot* const saved = saved_slot(index, slot.key);
   if (saved == nullptr) return;

@@ -190,10 +190,11 @@ Session& Comm::session() {
 void Comm::make_session() {
   const std::uint64_t timeout_ms = process().settings().timeout_ms;
   if (duplicating_ != MPI_REQUEST_NULL && !wait(duplicating_, timeout_ms)) {
-    throw Error(Result::timeout, label_ +
-                                     ": expected an allreduce of every rank, found one that did not "
-                                     "call within " +
-                                     std::to_string(timeout_ms) + " ms");
+    throw Error(Result::timeout,
+                label_ +
+                    ": expected an allreduce of every rank, found one that did not "
+                    "call within " +
+                    std::to_string(timeout_ms) + " ms");
   }
   session_ = std::make_unique<Session>(process(), mpi_communicator(duplicate_, {timeout_ms}),
                                        label_, state_stem_);
@@ -220,8 +221,8 @@ int Comm::dense(const Arguments& arguments) const noexcept {
     const bool in_place = arguments.send == MPI_IN_PLACE;
     code = PMPI_Allreduce(in_place ? MPI_IN_PLACE : at(arguments.send),
                           const_cast<char*>(at(arguments.recv)),
-                          static_cast<int>(std::min(most, arguments.count - begin)),
-                          arguments.type, arguments.op, duplicate_);
+                          static_cast<int>(std::min(most, arguments.count - begin)), arguments.type,
+                          arguments.op, duplicate_);
   }
   return code;
 }

@@ -15,11 +15,12 @@ namespace {
 std::optional<Error> found_wrong;
 
 [[noreturn]] void nobody_came() {
-  throw Error(Result::timeout,
-              "MPI_COMM_WORLD: expected every rank to load this shim, found one that did not answer "
-              "within " +
-                  std::to_string(process().settings().timeout_ms) +
-                  " ms; is LD_PRELOAD set on every host?");
+  throw Error(
+      Result::timeout,
+      "MPI_COMM_WORLD: expected every rank to load this shim, found one that did not answer "
+      "within " +
+          std::to_string(process().settings().timeout_ms) +
+          " ms; is LD_PRELOAD set on every host?");
 }
 
 /// On a communicator of its own, which a rank without the shim leaves without an answer.
