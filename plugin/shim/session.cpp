@@ -15,6 +15,8 @@ namespace {
 /// How many steps lie between two looks at whether a rank was told to save: looking is collective.
 constexpr std::uint64_t steps_between_looks = 16;
 
+constexpr std::uint64_t most_reset_warnings = 10;
+
 std::string slot_name(std::size_t index, std::size_t of) {
   return "allreduce " + std::to_string(index) + " of " + std::to_string(of);
 }
@@ -182,14 +184,22 @@ Session::Slot& Session::slot_of(std::size_t index, const Key& key) {
   Slot& slot = slots_.at(index);
   if (slot.key == key) return slot;
   if (slot.tensor != nullptr) {
-    process_.log().warn(label_ + ": " + slot.tensor->name() + ": was " + show(slot.key) +
-                        ", is now " + show(key) + ": reset, what it had not sent yet is lost");
+    warn_of_reset(slot.tensor->name() + ": was " + show(slot.key) + ", is now " + show(key) +
+                  ": reset, what it had not sent yet is lost");
   }
   end(slot);
   slot = Slot{};
   slot.key = key;
   if (const SavedStep::Slot* const saved = saved_slot(index, key)) slot.uses = saved->uses;
   return slot;
+}
+
+/// A program whose calls have another count each time would say nothing else.
+void Session::warn_of_reset(const std::string& text) {
+  if (resets_ < most_reset_warnings) process_.log().warn(label_ + ": " + text);
+  if (++resets_ == most_reset_warnings) {
+    process_.log().warn(label_ + ": further resets are not told");
+  }
 }
 
 /// What an earlier run left for the slot and nothing has taken up yet.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include <sparccl/mpi.hpp>
@@ -169,7 +170,7 @@ int Comm::start(const Arguments& arguments, const Request& made, MPI_Request* re
 
 /// Nonblocking: a rank whose first call is MPI_Iallreduce must not wait here for the others.
 void Comm::begin_duplicate() {
-  if (duplicate_ != MPI_COMM_NULL || duplicating_ != MPI_REQUEST_NULL) return;
+  if (std::exchange(began_duplicate_, true)) return;
   PMPI_Comm_idup(comm_, &duplicate_, &duplicating_);
 }
 
