@@ -36,8 +36,9 @@ class SparcclState:
     density, mu, wire: as in sparccl.hpp; wire is a torch.dtype or None. The result is the mean, as
     DDP's is. The first start_iteration iterations are dense.
 
-    Raises TypeError or ValueError where the model does not fit. The hook raises SparcclError, out of
-    backward(), where ranks disagree or one is lost; the group is of no use after that.
+    Raises TypeError or ValueError where the model does not fit. Where ranks disagree or one is lost,
+    backward() raises what DDP makes of a SparcclError: a RuntimeError with its sentence. DDP itself
+    does not go on after that.
     """
 
     def __init__(self, model, process_group=None, *, density=0.001, mu=2.0, wire=None,
