@@ -18,7 +18,6 @@ from ._parameters import TYPES, Parameters
 from .core import Communicator, Reduction, Tensor
 
 _FORMAT = 1
-_BACKENDS = ("gloo",)
 
 
 def sparccl_hook(state, bucket):
@@ -44,16 +43,12 @@ class SparcclState:
     def __init__(self, model, process_group=None, *, density=0.001, mu=2.0, wire=None,
                  start_iteration=0, timeout=None):  # fmt: skip
         self._parameters = Parameters(model)
+        if wire is not None and wire not in TYPES:
+            raise TypeError(f"wire: expected a floating-point torch.dtype or None, found {wire}")
         if process_group is None:
             limit = {} if timeout is None else {"timeout": timeout}
             process_group = dist.new_group(backend="gloo", **limit)
-        elif dist.get_backend(process_group) not in _BACKENDS:
-            raise ValueError(
-                f"process_group: expected one of backend {' or '.join(_BACKENDS)}, found "
-                f"{dist.get_backend(process_group)}"
-            )
-        if wire is not None and wire not in TYPES:
-            raise TypeError(f"wire: expected a floating-point torch.dtype or None, found {wire}")
+        _require_group(process_group, model)
         self._group = process_group
         self.rank, self.world_size = dist.get_rank(process_group), dist.get_world_size(process_group)
         self.start_iteration = start_iteration
@@ -198,6 +193,16 @@ def _gather_over(group, rank, size):
         dist.all_gather(rows, rows[rank], group=group)
 
     return all_gather
+
+
+def _require_group(group, model):
+    if dist.get_backend(group) != "gloo":
+        raise ValueError(f"process_group: expected backend gloo, found {dist.get_backend(group)}")
+    if not isinstance(model, torch.nn.parallel.DistributedDataParallel):
+        return
+    expected, found = dist.get_world_size(model.process_group), dist.get_world_size(group)
+    if found != expected:
+        raise ValueError(f"process_group: expected the {expected} ranks of DDP's, found {found}")
 
 
 def _require_buffer(buffer, flat, names):

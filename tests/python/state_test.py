@@ -130,6 +130,12 @@ class Refused(TestCase):
         names = [name for name, _, _ in Parameters(net).signature()]
         self.assertEqual(names, ["last.weight", "last.bias", "first.weight", "first.bias"])
 
+    def test_groups(self):
+        alone = [dist.new_group([rank], backend="gloo") for rank in range(2)][dist.get_rank()]
+        with self.assertRaisesRegex(ValueError, "expected the 2 ranks of DDP's, found 1"):
+            SparcclState(make(), process_group=alone)
+        self.assertEqual(SparcclState(Net(), process_group=alone).world_size, 1)
+
     def test_options(self):
         for options, pattern in (
             ({"density": 0.0}, "config.density: expected"),

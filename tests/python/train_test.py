@@ -79,7 +79,6 @@ class Training(unittest.TestCase):
         status, output, errors = train(*options, "--resume")
         self.assertEqual(status, 0, errors)
         self.assertIn("after step 80", output)
-        self.assertEqual(output.splitlines()[-1].split("loss")[0], self.output.splitlines()[-1].split("loss")[0])
         self.assertEqual(self.last(output), self.last(self.output))
         found, expected = torch.load(parts), torch.load(self.whole)
         self.assertEqual(expected["step"], 120)
