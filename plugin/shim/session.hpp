@@ -85,7 +85,7 @@ class Session {
   Steps steps_;
   std::vector<Slot> slots_;
   std::uint64_t tensors_ = 0;
-  std::uint64_t begun_ = 0;          // steps
+  std::uint64_t begun_ = 0;  // steps
   std::uint64_t resets_ = 0;
   std::uint64_t requests_seen_ = 0;  // of Process::save_requests
   std::uint64_t next_step_number_ = UINT64_MAX;
