@@ -7,6 +7,7 @@
 //   dies STEPS RANK      that rank is killed after so many steps; errors are returned
 //   signals STEPS        rank 0 gets SIGUSR2 and the last rank SIGUSR1 after 20 steps
 //   unaligned STEPS      buffers begin at any byte
+//   moving STEPS         no buffer is used twice
 #include <mpi.h>
 
 #include <chrono>
@@ -15,6 +16,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <list>
 #include <string>
 #include <thread>
 #include <vector>
@@ -28,6 +30,12 @@ struct Buffer {
   char* data() { return bytes.data() + at; }
   std::vector<char> bytes;
   std::size_t at;
+};
+
+struct Buffers {
+  Buffers(std::size_t entries, std::size_t offset)
+      : a(entries, offset), b(entries, offset), sum(entries, offset) {}
+  Buffer a, b, sum;
 };
 
 std::uint64_t hash(std::uint64_t state, const void* data, std::size_t bytes) {
@@ -46,11 +54,14 @@ struct Client {
   int size = 1;
   std::uint64_t results = 14695981039346656037u;
   std::size_t offset = 0;
+  bool moving = false;
+  std::list<Buffers> buffers;
 
   /// The first error that MPI returned.
   int step(int number) {
     constexpr int n = 5000;
-    Buffer a(n, offset), b(n, offset), sum(n, offset);
+    if (buffers.empty() || moving) buffers.emplace_back(n, offset);
+    auto& [a, b, sum] = buffers.back();
     for (int i = 0; i < n; ++i) {
       const float x = value(rank, number, i);
       const double y = value(rank, number, i + 1);
@@ -98,6 +109,8 @@ int main(int argc, char** argv) {
   const bool loses_one = mode == "stops" || mode == "dies";
   if (loses_one || mode == "returns") MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
   if (mode == "unaligned") client.offset = 1 + static_cast<std::size_t>(client.rank);
+
+  client.moving = mode == "moving";
 
   for (int step = 0; loses_one || step < steps; ++step) {
     if (loses_one && step == steps && client.rank == victim) {

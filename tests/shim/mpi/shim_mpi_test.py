@@ -87,6 +87,12 @@ class Unmodified(unittest.TestCase):
         self.assertEqual(under.row("passed: fewer than SPARCCL_MIN_COUNT entries")[0], 40)
         self.assertEqual(under.row("all")[0], 120)
 
+    def test_buffers_may_move(self):
+        under = run(["moving", 80], [{}] * 2)
+        self.assertEqual(under.row("passed: learning which calls make a step")[0], 64, under.text)
+        self.assertEqual(under.row("sparsified")[0], 2 * 80 - 64)
+        self.assertEqual(len(set(under.hashes.values())), 1)
+
     def test_bytes_are_those_of_the_packets(self):
         under = run(["run", 40], [EVERY_CALL] * 2)
         calls, sent, dense = under.row("sparsified")
