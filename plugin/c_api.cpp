@@ -23,6 +23,7 @@ constexpr bool agree(Cpp cpp, C c) {
 }
 
 static_assert(std::is_standard_layout_v<sparcclConfig_t> && sizeof(sparcclConfig_t) == 64);
+static_assert(std::is_standard_layout_v<sparcclStats_t> && sizeof(sparcclStats_t) == 136);
 
 static_assert(agree(DataType::int8, sparcclInt8) && agree(DataType::uint8, sparcclUint8));
 static_assert(agree(DataType::int32, sparcclInt32) && agree(DataType::uint32, sparcclUint32));
@@ -62,6 +63,24 @@ void require_buffers_given(const void* sendbuff, const void* recvbuff) {
 
 bool is_sparse(DataType type, Reduction reduction) {
   return is_floating_point(type) && (reduction == Reduction::sum || reduction == Reduction::avg);
+}
+
+void write_stats(const Stats& from, sparcclStats_t& to) {
+  to.steps = from.steps;
+  to.nonFiniteSteps = from.non_finite_steps;
+  to.entries = from.entries;
+  to.fallbacks = from.fallbacks;
+  to.wireBytes = from.wire_bytes;
+  to.denseBytes = from.dense_bytes;
+  to.packetBytes = from.packet_bytes;
+  to.residualBytes = from.residual_bytes;
+  to.workspaceBytes = from.workspace_bytes;
+  to.waitSeconds = from.seconds.wait;
+  to.accumulateSeconds = from.seconds.accumulate;
+  to.selectSeconds = from.seconds.select;
+  to.packSeconds = from.seconds.pack;
+  to.exchangeSeconds = from.seconds.exchange;
+  to.mergeSeconds = from.seconds.merge;
 }
 
 /// What an allreduce is called with.
@@ -233,6 +252,16 @@ sparcclResult_t sparcclTensorAllReduce(sparcclTensor_t tensor, const void* sendb
 
 sparcclResult_t sparcclTensorSetDensity(sparcclTensor_t tensor, double density) {
   return guard([&] { registry().find(tensor).allreduce->set_density(density); });
+}
+
+sparcclResult_t sparcclTensorGetStats(sparcclTensor_t tensor, sparcclStats_t* stats) {
+  return guard([&] {
+    const Tensor found = registry().find(tensor);
+    require_not_null(stats, "stats");
+    require_this_version(
+        stats, {"stats", "SPARCCL_STATS_INITIALIZER", sizeof(sparcclStats_t), SPARCCL_STATS_MAGIC});
+    write_stats(found.allreduce->stats(), *stats);
+  });
 }
 
 sparcclResult_t sparcclTensorSave(sparcclTensor_t tensor, const char* path) {

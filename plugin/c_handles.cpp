@@ -27,32 +27,38 @@ std::string version_text(unsigned code) {
          std::to_string(code % 100);
 }
 
+}  // namespace
+
 /// Size comes first: the rest may only be read if it is there. A later version that appends fields
 /// will accept the sizes and versions of the earlier ones, and take its defaults for what they
 /// lack.
-void require_this_version(const sparcclConfig_t& config) {
-  constexpr const char* hint = " bytes (begin with SPARCCL_CONFIG_INITIALIZER)";
-  if (config.size != sizeof(sparcclConfig_t)) {
-    reject("config.size", std::to_string(sizeof(sparcclConfig_t)) + hint, config.size);
+void require_this_version(const void* given, const Struct& expected) {
+  const std::string name = expected.name;
+  std::size_t size = 0;
+  std::memcpy(&size, given, sizeof(size));
+  if (size != expected.size) {
+    reject((name + ".size").c_str(),
+           std::to_string(expected.size) + " bytes (begin with " + expected.initializer + ")",
+           size);
   }
-  if (config.magic != SPARCCL_CONFIG_MAGIC) {
+  unsigned head[2];  // magic, version
+  std::memcpy(head, static_cast<const std::byte*>(given) + sizeof(size), sizeof(head));
+  if (head[0] != expected.magic) {
     std::ostringstream text;
-    text << std::hex << "config.magic: expected 0x" << SPARCCL_CONFIG_MAGIC << ", found 0x"
-         << config.magic;
+    text << name << std::hex << ".magic: expected 0x" << expected.magic << ", found 0x" << head[0];
     reject(text.str());
   }
-  if (config.version / 100 != SPARCCL_VERSION_CODE / 100) {
-    reject("config.version",
+  if (head[1] / 100 != SPARCCL_VERSION_CODE / 100) {
+    reject((name + ".version").c_str(),
            std::to_string(SPARCCL_MAJOR) + "." + std::to_string(SPARCCL_MINOR) + ".x",
-           version_text(config.version));
+           version_text(head[1]));
   }
 }
 
-}  // namespace
-
 Config read_config(const sparcclConfig_t* config, const Config& defaults) {
   if (config == nullptr) return defaults;
-  require_this_version(*config);
+  require_this_version(config, {"config", "SPARCCL_CONFIG_INITIALIZER", sizeof(sparcclConfig_t),
+                                SPARCCL_CONFIG_MAGIC});
   if (config->k == 0 && !(config->density > 0.0 && config->density <= 1.0)) {
     reject("config.density", "a number in (0, 1]", config->density);
   }

@@ -23,6 +23,17 @@ struct Config {
   CommunicatorOptions communicator;
 };
 
+/// A struct of the C API that begins with its size, a magic number and its version.
+struct Struct {
+  const char* name;
+  const char* initializer;  // the macro that fills the three in
+  std::size_t size;
+  unsigned magic;
+};
+
+/// Throws Error(invalid_argument): "config.size: expected ..., found ...".
+void require_this_version(const void* given, const Struct& expected);
+
 /// Null: the defaults. Throws Error(invalid_argument): "config.mu: expected ..., found ...".
 [[nodiscard]] Config read_config(const sparcclConfig_t* config, const Config& defaults = {});
 

@@ -248,14 +248,13 @@ void replace_file(const std::filesystem::path& path, const std::string& whose,
   }
   const std::string reason = error.message();
   std::filesystem::remove(unfinished, error);
-  throw Error(Result::system_error, whose + "state file " + path.string() +
-                                        ": expected to write it, found: " + reason);
+  throw Error(Result::system_error,
+              whose + "state file " + path.string() + ": expected to write it, found: " + reason);
 }
 
 void save_state(const std::filesystem::path& path, const StateOwner& owner,
                 const StateCopy& state) {
-  replace_file(path, about(owner.name),
-               [&](std::ostream& out) { write_state(out, owner, state); });
+  replace_file(path, about(owner.name), [&](std::ostream& out) { write_state(out, owner, state); });
 }
 
 StateCopy load_state(const std::filesystem::path& path, const StateOwner& owner) {

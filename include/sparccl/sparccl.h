@@ -105,6 +105,37 @@ typedef struct sparcclConfig_v1 {
         sparcclDistortionPrevious, SPARCCL_WIRE_AUTO, sparcclNonFinitePropagate, 0, 0   \
   }
 
+#define SPARCCL_STATS_MAGIC 0x73706373u
+
+/* As struct Stats of sparccl.hpp says, field by field: counts since the tensor was made. Begin with
+ * SPARCCL_STATS_INITIALIZER. */
+typedef struct sparcclStats_v1 {
+  size_t size;
+  unsigned int magic;
+  unsigned int version;
+  uint64_t steps;
+  uint64_t nonFiniteSteps;
+  uint64_t entries;        /* that this rank sent */
+  uint64_t fallbacks;      /* steps that read the residual twice */
+  uint64_t wireBytes;      /* that this rank sends in a ring: (P-1) x packet */
+  uint64_t denseBytes;     /* the same for a dense ring allreduce: 2 (P-1)/P x tensor */
+  uint64_t packetBytes;    /* of one rank, under the present density */
+  uint64_t residualBytes;  /* memory held for the residual */
+  uint64_t workspaceBytes; /* memory held besides */
+  double waitSeconds;      /* by the calling thread; 0 over NCCL, as those that follow */
+  double accumulateSeconds;
+  double selectSeconds;
+  double packSeconds;
+  double exchangeSeconds;
+  double mergeSeconds;
+} sparcclStats_t;
+
+#define SPARCCL_STATS_INITIALIZER                                                                 \
+  {                                                                                               \
+    sizeof(sparcclStats_t), SPARCCL_STATS_MAGIC, SPARCCL_VERSION_CODE, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
+        0, 0, 0, 0, 0, 0                                                                          \
+  }
+
 /* SPARCCL_VERSION_CODE of the library that is linked. */
 SPARCCL_API sparcclResult_t sparcclGetVersion(int* version);
 
@@ -173,6 +204,9 @@ SPARCCL_API sparcclResult_t sparcclTensorAllReduce(sparcclTensor_t tensor, const
 
 /* From the next call on; the same value on every rank. Residual and history stay. */
 SPARCCL_API sparcclResult_t sparcclTensorSetDensity(sparcclTensor_t tensor, double density);
+
+/* stats: begins with SPARCCL_STATS_INITIALIZER; filled in. */
+SPARCCL_API sparcclResult_t sparcclTensorGetStats(sparcclTensor_t tensor, sparcclStats_t* stats);
 
 /* Residual, history and step of this rank, to and from a file; see SparseAllreduce::save. */
 SPARCCL_API sparcclResult_t sparcclTensorSave(sparcclTensor_t tensor, const char* path);

@@ -37,8 +37,8 @@ std::size_t Cycle::length_with_buffers() const {
   for (std::size_t period = shortest; 2 * period <= now && period <= longest; period += shortest) {
     bool repeats = true;
     for (std::size_t i = now - period; repeats && i < now; ++i) {
-      repeats = calls_[i].key == calls_[i - period].key &&
-                calls_[i].buffer == calls_[i - period].buffer;
+      repeats =
+          calls_[i].key == calls_[i - period].key && calls_[i].buffer == calls_[i - period].buffer;
     }
     if (repeats) return period;
   }

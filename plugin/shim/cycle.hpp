@@ -13,8 +13,8 @@ namespace sparccl::shim {
 /// what follows from them alone is the same on every rank. Where buffers lie is this rank's own.
 class Cycle {
  public:
-  static constexpr std::size_t longest = 4096;       // calls of a step
-  static constexpr std::size_t least_calls = 12;     // seen before anything is called a cycle
+  static constexpr std::size_t longest = 4096;    // calls of a step
+  static constexpr std::size_t least_calls = 12;  // seen before anything is called a cycle
   static constexpr std::size_t least_repetitions = 3;
 
   void observe(const Key& key, const void* buffer);

@@ -54,8 +54,8 @@ Greeting Greeting::unpacked(std::span<const std::byte> bytes) {
   if (line() != magic) return greeting;
   for (std::string_view setting = line(); !setting.empty(); setting = line()) {
     const std::size_t equals = std::min(setting.find('='), setting.size());
-    greeting.settings.emplace_back(
-        setting.substr(0, equals), setting.substr(std::min(equals + 1, setting.size())));
+    greeting.settings.emplace_back(setting.substr(0, equals),
+                                   setting.substr(std::min(equals + 1, setting.size())));
   }
   greeting.problem = text;
   return greeting;

@@ -31,9 +31,8 @@ Range range(std::string_view text) {
 }
 
 bool admits(const std::vector<Range>& ranges, std::uint64_t number) noexcept {
-  return ranges.empty() || std::ranges::any_of(ranges, [&](const Range& range) {
-           return range.contains(number);
-         });
+  return ranges.empty() ||
+         std::ranges::any_of(ranges, [&](const Range& range) { return range.contains(number); });
 }
 
 void add_calls(Match& match, std::string_view text) {

@@ -40,8 +40,8 @@ class Process {
   /// not. The same on every rank.
   [[nodiscard]] std::optional<Reason> refuses(const Key& key, std::uint64_t number) const noexcept;
 
-  /// How often a signal has asked for the state to be saved. All ranks of a communicator save at the
-  /// next step at which they look.
+  /// How often a signal has asked for the state to be saved. All ranks of a communicator save at
+  /// the next step at which they look.
   std::atomic<std::uint64_t> save_requests = 0;
 
  private:
@@ -53,8 +53,8 @@ class Process {
   std::map<std::string, std::unique_ptr<Timeline>> timelines_;
 };
 
-/// The one of this process, made when the shim is loaded. A setting that does not have its form ends
-/// the process: exit code 2, one line on stderr that begins with the shim's name.
+/// The one of this process, made when the shim is loaded. A setting that does not have its form
+/// ends the process: exit code 2, one line on stderr that begins with the shim's name.
 [[nodiscard]] Process& process();
 
 /// Of the shim that this is: "libsparccl-mpi". Each shim defines it.

@@ -15,6 +15,8 @@ namespace {
 /// How many steps lie between two looks at whether a rank was told to save: looking is collective.
 constexpr std::uint64_t steps_between_looks = 16;
 
+constexpr std::uint64_t most_reset_warnings = 10;
+
 std::string slot_name(std::size_t index, std::size_t of) {
   return "allreduce " + std::to_string(index) + " of " + std::to_string(of);
 }
@@ -146,8 +148,8 @@ void Session::adopt_step() {
   process_.log().info(label_ + ": a step is " + std::to_string(keys.size()) +
                       " calls, the first of " + show(keys[0]));
   if (change.lost != 0) {
-    process_.log().warn(label_ + ": the calls of a step have changed: " +
-                        std::to_string(change.lost) +
+    process_.log().warn(label_ +
+                        ": the calls of a step have changed: " + std::to_string(change.lost) +
                         " tensors are reset, what they had not sent yet is lost");
   }
   if (!change.known_by_buffers) {
@@ -164,10 +166,10 @@ void Session::load_slots() {
   if (!saved_) return;
   const std::vector<Key> keys = saved_->step.keys();
   if (keys != steps_.keys()) {
-    process_.log().warn(label_ + ": state file " + saved_->path.string() + " is not loaded: expected " +
-                        std::to_string(steps_.keys().size()) + " calls a step, the first of " +
-                        show(steps_.keys()[0]) + ", found another step of " +
-                        std::to_string(keys.size()));
+    process_.log().warn(label_ + ": state file " + saved_->path.string() +
+                        " is not loaded: expected " + std::to_string(steps_.keys().size()) +
+                        " calls a step, the first of " + show(steps_.keys()[0]) +
+                        ", found another step of " + std::to_string(keys.size()));
     saved_.reset();
     return;
   }
@@ -182,14 +184,22 @@ Session::Slot& Session::slot_of(std::size_t index, const Key& key) {
   Slot& slot = slots_.at(index);
   if (slot.key == key) return slot;
   if (slot.tensor != nullptr) {
-    process_.log().warn(label_ + ": " + slot.tensor->name() + ": was " + show(slot.key) +
-                        ", is now " + show(key) + ": reset, what it had not sent yet is lost");
+    warn_of_reset(slot.tensor->name() + ": was " + show(slot.key) + ", is now " + show(key) +
+                  ": reset, what it had not sent yet is lost");
   }
   end(slot);
   slot = Slot{};
   slot.key = key;
   if (const SavedStep::Slot* const saved = saved_slot(index, key)) slot.uses = saved->uses;
   return slot;
+}
+
+/// A program whose calls have another count each time would say nothing else.
+void Session::warn_of_reset(const std::string& text) {
+  if (resets_ < most_reset_warnings) process_.log().warn(label_ + ": " + text);
+  if (++resets_ == most_reset_warnings) {
+    process_.log().warn(label_ + ": further resets are not told");
+  }
 }
 
 /// What an earlier run left for the slot and nothing has taken up yet.
@@ -214,8 +224,8 @@ void Session::make_tensor(Slot& slot, std::size_t index) {
     options.wire = settings.wire;
   }
   options.reduction = slot.key.reduction;
-  slot.tensor = std::make_unique<SparseAllreduce>(
-      communicator_, slot_name(index, slots_.size()), slot.key.count, slot.key.type, options);
+  slot.tensor = std::make_unique<SparseAllreduce>(communicator_, slot_name(index, slots_.size()),
+                                                  slot.key.count, slot.key.type, options);
   slot.number = tensors_++;
   SavedStep::Slot* const saved = saved_slot(index, slot.key);
   if (saved == nullptr) return;

@@ -68,6 +68,7 @@ class Session {
   void begin_step();
   void run(Slot& slot, const Request& request);
   void count(const Slot& slot);
+  void warn_of_reset(const std::string& text);
   void end(Slot& slot) noexcept;
   void save();
   [[nodiscard]] bool by_number() const noexcept {
@@ -84,7 +85,8 @@ class Session {
   Steps steps_;
   std::vector<Slot> slots_;
   std::uint64_t tensors_ = 0;
-  std::uint64_t begun_ = 0;          // steps
+  std::uint64_t begun_ = 0;  // steps
+  std::uint64_t resets_ = 0;
   std::uint64_t requests_seen_ = 0;  // of Process::save_requests
   std::uint64_t next_step_number_ = UINT64_MAX;
 };

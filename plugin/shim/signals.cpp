@@ -19,7 +19,9 @@ std::array<int, 2> pipe_ends{-1, -1};
 /// What was there before: MPICH has one for SIGUSR1, programs may have some.
 std::array<struct sigaction, 2> handlers;
 
-struct sigaction& handler_before(int signal) { return handlers[signal == SIGUSR1 ? 0 : 1]; }
+struct sigaction& handler_before(int signal) {
+  return handlers[signal == SIGUSR1 ? 0 : 1];
+}
 
 extern "C" void tell_thread(int signal, siginfo_t* info, void* context) {
   const int saved = errno;

@@ -36,8 +36,8 @@ Steps::Place Steps::follow(const Key& key) {
     return {.slot = slots[0]};
   }
   ++strangers_;
-  const bool lost = !slots.empty() || followed_ <= young(keys_.size()) ||
-                    strangers_ >= 2 * keys_.size() + 2;
+  const bool lost =
+      !slots.empty() || followed_ <= young(keys_.size()) || strangers_ >= 2 * keys_.size() + 2;
   if (lost) forget();
   return {.reason = lost ? Reason::learning : Reason::outside_step};
 }

@@ -27,7 +27,7 @@ class Steps {
   explicit Steps(Exchange exchange) : exchange_(std::move(exchange)) {}
 
   struct Place {
-    std::size_t slot = no_slot;  // in the step
+    std::size_t slot = no_slot;        // in the step
     Reason reason = Reason::learning;  // if there is none
   };
 
@@ -59,17 +59,16 @@ class Steps {
   std::size_t check_at_ = 0;  // calls seen
   std::vector<Key> keys_, old_keys_;
   std::size_t old_shortest_ = 0, shortest_ = 0;  // sequence of keys of which a step is repetitions
-  std::size_t next_ = 0;      // slot
-  std::size_t followed_ = 0;  // calls since the step was learned
-  std::size_t strangers_ = 0;  // in a row
+  std::size_t next_ = 0;                         // slot
+  std::size_t followed_ = 0;                     // calls since the step was learned
+  std::size_t strangers_ = 0;                    // in a row
   bool changed_ = false;
   bool by_buffers_ = true;
 };
 
 /// For each of `keys` the place in `old` of the same tensor, or Steps::no_slot. shortest: of the
 /// sequence that `old` is repetitions of.
-[[nodiscard]] std::vector<std::size_t> carry_over(const std::vector<Key>& old,
-                                                  std::size_t shortest,
+[[nodiscard]] std::vector<std::size_t> carry_over(const std::vector<Key>& old, std::size_t shortest,
                                                   const std::vector<Key>& keys);
 
 }  // namespace sparccl::shim

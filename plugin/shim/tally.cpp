@@ -140,9 +140,8 @@ std::string Tally::table(std::string_view whose) const {
       text += format("  and %zu tensors more\n", tensors_.size() - most_tensors);
       break;
     }
-    text += format("  communicator %s, %s: %s, k %s, %s calls\n",
-                   std::to_string(id.first).c_str(), tensor.name.c_str(),
-                   show(tensor.key).c_str(), grouped(tensor.k).c_str(),
+    text += format("  communicator %s, %s: %s, k %s, %s calls\n", std::to_string(id.first).c_str(),
+                   tensor.name.c_str(), show(tensor.key).c_str(), grouped(tensor.k).c_str(),
                    grouped(tensor.stats.steps).c_str());
   }
   return text;

@@ -27,8 +27,9 @@ std::vector<StageSpan> spans_of(double begin_us, const StageSeconds& seconds) {
 
 Timeline::Timeline(const std::string& path) : file_(std::fopen(path.c_str(), "we")) {
   if (file_ == nullptr) {
-    throw Error(Result::system_error, "SPARCCL_TIMELINE: expected a file that can be written, found " +
-                                          path + ": " + std::strerror(errno));
+    throw Error(Result::system_error,
+                "SPARCCL_TIMELINE: expected a file that can be written, found " + path + ": " +
+                    std::strerror(errno));
   }
   std::fputs("[", file_);
 }
@@ -49,9 +50,12 @@ void Timeline::add(const Call& call, std::span<const StageSpan> spans) noexcept 
   if (spans.empty()) return;
   const std::lock_guard lock(mutex_);
   const auto event = [&](const std::string& name, double begin_us, double end_us) {
-    return json{{"name", name},        {"cat", "sparccl"},
-                {"ph", "X"},           {"ts", begin_us},
-                {"dur", end_us - begin_us}, {"pid", call.rank},
+    return json{{"name", name},
+                {"cat", "sparccl"},
+                {"ph", "X"},
+                {"ts", begin_us},
+                {"dur", end_us - begin_us},
+                {"pid", call.rank},
                 {"tid", call.communicator}};
   };
   if (std::ranges::find(ranks_, call.rank) == ranks_.end()) {

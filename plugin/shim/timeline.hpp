@@ -23,8 +23,9 @@ struct StageSpan {
 /// The spans of a call that blocks: its stages follow upon each other.
 [[nodiscard]] std::vector<StageSpan> spans_of(double begin_us, const StageSeconds& seconds);
 
-/// Each call is an event of its tensor with an event a stage inside. Written as calls end, so that a
-/// program that is killed leaves what it did. Thread-safe; after an error of the file it is silent.
+/// Each call is an event of its tensor with an event a stage inside. Written as calls end, so that
+/// a program that is killed leaves what it did. Thread-safe; after an error of the file it is
+/// silent.
 class Timeline {
  public:
   /// Throws Error(system_error) with the system's reason.

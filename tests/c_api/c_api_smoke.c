@@ -54,6 +54,12 @@ static void explicit_tensor(sparcclComm_t comm, int rank) {
     EXPECT(result[17] != 0.0f); /* the spike of every rank */
   }
 
+  sparcclStats_t stats = SPARCCL_STATS_INITIALIZER;
+  SUCCEED(sparcclTensorGetStats(tensor, &stats));
+  EXPECT(stats.steps == steps && stats.entries == steps * 40 && stats.nonFiniteSteps == 0);
+  EXPECT(stats.wireBytes == steps * (ranks - 1) * stats.packetBytes && stats.packetBytes > 40 * 6);
+  EXPECT(stats.denseBytes == steps * (2 * (ranks - 1) * (count * sizeof(float)) / ranks));
+
   char path[512];
   snprintf(path, sizeof(path), "%s/c_api_smoke.%d.state", folder, rank);
   SUCCEED(sparcclTensorSave(tensor, path));

@@ -180,5 +180,19 @@ TEST(NonFinite, IsAnErrorOnEveryRankUnderThatPolicy) {
   });
 }
 
+TEST(Stats, OfAnotherSizeAreRefused) {
+  const Ranks one(1);
+  sparcclTensor_t tensor = nullptr;
+  ASSERT_EQ(sparcclTensorCreate(one.comms[0], "t", 1, sparcclFloat32, nullptr, &tensor),
+            sparcclSuccess);
+  sparcclStats_t stats = SPARCCL_STATS_INITIALIZER;
+  stats.size -= 8;
+  expect_failure(
+      sparcclTensorGetStats(tensor, &stats), sparcclInvalidArgument,
+      "stats.size: expected 136 bytes (begin with SPARCCL_STATS_INITIALIZER), found 128");
+  expect_failure(sparcclTensorGetStats(tensor, nullptr), sparcclInvalidArgument, "stats: ");
+  EXPECT_EQ(sparcclTensorDestroy(tensor), sparcclSuccess);
+}
+
 }  // namespace
 }  // namespace sparccl::test

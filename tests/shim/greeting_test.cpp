@@ -51,8 +51,9 @@ TEST(Greeting, NamesVariableRanksAndValues) {
 TEST(Greeting, SaysWhereNothingIsSet) {
   Greeting other = usual;
   other.settings[1].second = "set";
-  EXPECT_NE(refusal(packed({usual, other}), Result::mismatch).find("rank 0 has SPARCCL_STATE_DIR = "
-                                                                   "nothing, rank 1"),
+  EXPECT_NE(refusal(packed({usual, other}), Result::mismatch)
+                .find("rank 0 has SPARCCL_STATE_DIR = "
+                      "nothing, rank 1"),
             std::string::npos);
 }
 
@@ -65,8 +66,7 @@ TEST(Greeting, NamesTheRankWithAProblem) {
 TEST(Greeting, OfAnotherVersionIsRefused) {
   std::vector<std::byte> bytes = packed({usual, usual});
   bytes[Greeting::bytes] = std::byte{'X'};
-  EXPECT_NE(refusal(bytes, Result::mismatch).find("rank 1 has another version"),
-            std::string::npos);
+  EXPECT_NE(refusal(bytes, Result::mismatch).find("rank 1 has another version"), std::string::npos);
 }
 
 TEST(Greeting, SurvivesAnyBytes) {

@@ -38,8 +38,11 @@ class Rank {
     gradient.resize(entries);
     result_.resize(entries);
     for (std::size_t i = 0; i < entries; ++i) gradient[i] = value(rank_, i, number_);
-    const Request request{gradient.data(), result_.data(),
-                          {entries, DataType::float32, Reduction::sum}, number_++, nullptr};
+    const Request request{gradient.data(),
+                          result_.data(),
+                          {entries, DataType::float32, Reduction::sum},
+                          number_++,
+                          nullptr};
     return session_.reduce(request);
   }
   [[nodiscard]] static float value(int rank, std::size_t i, std::uint64_t call) {
@@ -98,7 +101,8 @@ TEST(Session, AtDensityOneIsExact) {
     for (std::uint64_t call = 0; call < 5; ++call) {
       ASSERT_EQ(rank.call(0), std::nullopt);
       for (std::size_t i = 0; i < count; ++i) {
-        const float sum = Rank::value(0, i, call) + Rank::value(1, i, call) + Rank::value(2, i, call);
+        const float sum =
+            Rank::value(0, i, call) + Rank::value(1, i, call) + Rank::value(2, i, call);
         ASSERT_EQ(rank.result()[i], sum);
       }
     }
@@ -127,8 +131,10 @@ TEST(Session, WarmsUpDensely) {
 
 TEST(Session, FollowsTheSchedule) {
   test::on_local_ranks(2, [](Communicator& communicator) {
-    Rank rank({{"SPARCCL_SCHEDULE", "dgc:2"}, {"SPARCCL_DENSITY", "0.01"},
-               {"SPARCCL_WARMUP_STEPS", "1"}, {"SPARCCL_MATCH", "calls:0/1"}},
+    Rank rank({{"SPARCCL_SCHEDULE", "dgc:2"},
+               {"SPARCCL_DENSITY", "0.01"},
+               {"SPARCCL_WARMUP_STEPS", "1"},
+               {"SPARCCL_MATCH", "calls:0/1"}},
               communicator);
     EXPECT_EQ(rank.call(0), Reason::warm_up);
     const auto k_after_call = [&] {
@@ -164,9 +170,10 @@ TEST(Session, RefusesRanksWithOtherEnvironments) {
     if (communicator.rank() == 2) variables["SPARCCL_MU"] = "5";
     Rank rank(variables, communicator);
   });
-  EXPECT_EQ(words,
-            "the ranks' environments differ: rank 0 has SPARCCL_MU = \"2\", rank 2 has SPARCCL_MU = "
-            "\"5\"");
+  EXPECT_EQ(
+      words,
+      "the ranks' environments differ: rank 0 has SPARCCL_MU = \"2\", rank 2 has SPARCCL_MU = "
+      "\"5\"");
 }
 
 TEST(Session, RefusesADirectoryThatOneRankCannotWrite) {
@@ -185,7 +192,8 @@ TEST(Session, RefusesADirectoryThatOneRankCannotWrite) {
 std::vector<std::vector<float>> run(const fs::path& directory, int calls, int ranks = 2) {
   std::vector<std::vector<float>> results(static_cast<std::size_t>(ranks));
   test::on_local_ranks(ranks, [&](Communicator& communicator) {
-    Rank rank({{"SPARCCL_MATCH", "calls:0-1/2"}, {"SPARCCL_DENSITY", "0.01"},
+    Rank rank({{"SPARCCL_MATCH", "calls:0-1/2"},
+               {"SPARCCL_DENSITY", "0.01"},
                {"SPARCCL_STATE_DIR", directory.string()}},
               communicator);
     std::vector<float>& all = results[static_cast<std::size_t>(communicator.rank())];

@@ -37,12 +37,19 @@ TEST(Settings, HaveDefaults) {
 }
 
 TEST(Settings, AreRead) {
-  const Settings settings =
-      read({{"SPARCCL_DENSITY", "0.25"}, {"SPARCCL_MU", "0"}, {"SPARCCL_WIRE", "bfloat16"},
-            {"SPARCCL_MIN_COUNT", "7"}, {"SPARCCL_WARMUP_STEPS", "3"}, {"SPARCCL_SCHEDULE", "dgc:10"},
-            {"SPARCCL_MATCH", "calls:1-2/4"}, {"SPARCCL_DISABLE", "1"}, {"SPARCCL_DEBUG", "TRACE"},
-            {"SPARCCL_DEBUG_FILE", "log"}, {"SPARCCL_STATE_DIR", "state"},
-            {"SPARCCL_TIMEOUT_MS", "5"}, {"SPARCCL_TIMELINE", "time.json"}});
+  const Settings settings = read({{"SPARCCL_DENSITY", "0.25"},
+                                  {"SPARCCL_MU", "0"},
+                                  {"SPARCCL_WIRE", "bfloat16"},
+                                  {"SPARCCL_MIN_COUNT", "7"},
+                                  {"SPARCCL_WARMUP_STEPS", "3"},
+                                  {"SPARCCL_SCHEDULE", "dgc:10"},
+                                  {"SPARCCL_MATCH", "calls:1-2/4"},
+                                  {"SPARCCL_DISABLE", "1"},
+                                  {"SPARCCL_DEBUG", "TRACE"},
+                                  {"SPARCCL_DEBUG_FILE", "log"},
+                                  {"SPARCCL_STATE_DIR", "state"},
+                                  {"SPARCCL_TIMEOUT_MS", "5"},
+                                  {"SPARCCL_TIMELINE", "time.json"}});
   EXPECT_EQ(settings.density, 0.25);
   EXPECT_EQ(settings.mu, 0.0);
   EXPECT_EQ(settings.wire, DataType::bfloat16);

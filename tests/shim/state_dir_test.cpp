@@ -79,7 +79,8 @@ TEST(StateDir, RefusesWhatIsCutOrChanged) {
     write(whole.substr(0, size));
     EXPECT_NE(refusal(path).find("state file"), std::string::npos) << size;
   }
-  for (std::size_t at = 10; at < whole.size(); ++at) {  // the state itself has a checksum of its own
+  for (std::size_t at = 10; at < whole.size();
+       ++at) {  // the state itself has a checksum of its own
     std::string changed = whole;
     changed[at] = static_cast<char>(changed[at] ^ 1);
     write(changed);

@@ -128,7 +128,9 @@ TEST(Steps, KeepTensorsThatCanBeTold) {
   Calls calls;
   static_cast<void>(calls(times(4, "ABBC")));
   static_cast<void>(calls.steps().take_change());
-  static_cast<void>(calls("ABB" "BB"));  // a B too many: lost, for there are two of them
+  static_cast<void>(
+      calls("ABB"
+            "BB"));  // a B too many: lost, for there are two of them
   EXPECT_TRUE(calls.steps().keys().empty());
   EXPECT_EQ(calls(times(3, "ABBC")).find_first_not_of('.'), std::string::npos);
   ASSERT_TRUE(calls.steps().changed());

@@ -19,9 +19,11 @@ TEST(Timeline, IsJsonWithAnEventAStage) {
     seconds.wait = 0.001;
     seconds.exchange = 0.002;
     const std::vector<StageSpan> spans = spans_of(100, seconds);
-    timeline.add({.rank = 1, .communicator = 2, .tensor = "a \"name\"", .wire_bytes = 7, .entries = 3},
+    timeline.add(
+        {.rank = 1, .communicator = 2, .tensor = "a \"name\"", .wire_bytes = 7, .entries = 3},
+        spans);
+    timeline.add({.rank = 1, .communicator = 2, .tensor = "b", .wire_bytes = 0, .entries = 0},
                  spans);
-    timeline.add({.rank = 1, .communicator = 2, .tensor = "b", .wire_bytes = 0, .entries = 0}, spans);
   }
   const json events = json::parse(std::ifstream(path));
   ASSERT_EQ(events.size(), 1u + 2u * 7u);  // the rank's name; a call and six stages, twice

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include <sparccl/mpi.hpp>
@@ -169,7 +170,7 @@ int Comm::start(const Arguments& arguments, const Request& made, MPI_Request* re
 
 /// Nonblocking: a rank whose first call is MPI_Iallreduce must not wait here for the others.
 void Comm::begin_duplicate() {
-  if (duplicate_ != MPI_COMM_NULL || duplicating_ != MPI_REQUEST_NULL) return;
+  if (std::exchange(began_duplicate_, true)) return;
   PMPI_Comm_idup(comm_, &duplicate_, &duplicating_);
 }
 
@@ -190,10 +191,11 @@ Session& Comm::session() {
 void Comm::make_session() {
   const std::uint64_t timeout_ms = process().settings().timeout_ms;
   if (duplicating_ != MPI_REQUEST_NULL && !wait(duplicating_, timeout_ms)) {
-    throw Error(Result::timeout, label_ +
-                                     ": expected an allreduce of every rank, found one that did not "
-                                     "call within " +
-                                     std::to_string(timeout_ms) + " ms");
+    throw Error(Result::timeout,
+                label_ +
+                    ": expected an allreduce of every rank, found one that did not "
+                    "call within " +
+                    std::to_string(timeout_ms) + " ms");
   }
   session_ = std::make_unique<Session>(process(), mpi_communicator(duplicate_, {timeout_ms}),
                                        label_, state_stem_);
@@ -220,8 +222,8 @@ int Comm::dense(const Arguments& arguments) const noexcept {
     const bool in_place = arguments.send == MPI_IN_PLACE;
     code = PMPI_Allreduce(in_place ? MPI_IN_PLACE : at(arguments.send),
                           const_cast<char*>(at(arguments.recv)),
-                          static_cast<int>(std::min(most, arguments.count - begin)),
-                          arguments.type, arguments.op, duplicate_);
+                          static_cast<int>(std::min(most, arguments.count - begin)), arguments.type,
+                          arguments.op, duplicate_);
   }
   return code;
 }

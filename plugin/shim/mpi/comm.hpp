@@ -65,7 +65,8 @@ class Comm {
   bool may_thread_ = false;
   std::uint64_t calls_ = 0;
 
-  MPI_Comm duplicate_ = MPI_COMM_NULL;
+  bool began_duplicate_ = false;
+  MPI_Comm duplicate_ = MPI_COMM_NULL;  // these two: of whoever carries out calls
   MPI_Request duplicating_ = MPI_REQUEST_NULL;
   std::unique_ptr<Session> session_;
   std::optional<Error> failed_;  // why there is no session

@@ -68,8 +68,8 @@ void mpi_comm_free_(MPI_Fint* comm, MPI_Fint* error) {
 
 void mpi_allreduce_(char* send, char* recv, MPI_Fint* count, MPI_Fint* type, MPI_Fint* op,
                     MPI_Fint* comm, MPI_Fint* error) {
-  report(error, MPI_Allreduce(send_buffer(send), recv, *count, MPI_Type_f2c(*type),
-                              MPI_Op_f2c(*op), MPI_Comm_f2c(*comm)));
+  report(error, MPI_Allreduce(send_buffer(send), recv, *count, MPI_Type_f2c(*type), MPI_Op_f2c(*op),
+                              MPI_Comm_f2c(*comm)));
 }
 
 void mpi_iallreduce_(char* send, char* recv, MPI_Fint* count, MPI_Fint* type, MPI_Fint* op,

@@ -15,11 +15,20 @@ namespace {
 std::optional<Error> found_wrong;
 
 [[noreturn]] void nobody_came() {
-  throw Error(Result::timeout,
-              "MPI_COMM_WORLD: expected every rank to load this shim, found one that did not answer "
-              "within " +
-                  std::to_string(process().settings().timeout_ms) +
-                  " ms; is LD_PRELOAD set on every host?");
+  throw Error(
+      Result::timeout,
+      "MPI_COMM_WORLD: expected every rank to load this shim, found one that did not answer "
+      "within " +
+          std::to_string(process().settings().timeout_ms) +
+          " ms; is LD_PRELOAD set on every host?");
+}
+
+/// Programs of MPI 4's sessions have none.
+bool has_world() noexcept {
+  int initialized = 0, finalized = 0;
+  PMPI_Initialized(&initialized);
+  PMPI_Finalized(&finalized);
+  return initialized != 0 && finalized == 0;
 }
 
 /// On a communicator of its own, which a rank without the shim leaves without an answer.
@@ -59,13 +68,13 @@ void require_world_agrees() {
 
 int world_rank() noexcept {
   int rank = 0;
-  PMPI_Comm_rank(MPI_COMM_WORLD, &rank);
+  if (has_world()) PMPI_Comm_rank(MPI_COMM_WORLD, &rank);
   return rank;
 }
 
 int world_size() noexcept {
   int size = 1;
-  PMPI_Comm_size(MPI_COMM_WORLD, &size);
+  if (has_world()) PMPI_Comm_size(MPI_COMM_WORLD, &size);
   return size;
 }
 

@@ -4,8 +4,8 @@
 
 namespace sparccl::shim::mpi {
 
-/// Right after MPI_Init, on MPI_COMM_WORLD. Takes SPARCCL_TIMEOUT_MS at most. What it finds wrong is
-/// kept for the first call.
+/// Right after MPI_Init, on MPI_COMM_WORLD. Takes SPARCCL_TIMEOUT_MS at most. What it finds wrong
+/// is kept for the first call.
 void greet_world();
 
 /// Throws what greet_world() found, each time.

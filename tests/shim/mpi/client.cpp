@@ -1,5 +1,5 @@
-// A program that knows nothing of the shim. Two tensors a step and the average of a loss, as a trainer
-// has them; what it does besides is its first argument.
+// A program that knows nothing of the shim. Two tensors a step and the average of a loss, as a
+// trainer has them; what it does besides is its first argument.
 //
 //   run STEPS            prints a hash of all results
 //   returns STEPS        errors are returned: prints the first one, and how long its call took
@@ -65,7 +65,8 @@ struct Client {
     results = hash(results, b.data(), 8 * n);
     double loss = 1;
     code = MPI_Allreduce(MPI_IN_PLACE, &loss, 1, MPI_DOUBLE, MPI_SUM, MPI_COMM_WORLD);
-    if (loss != size && code == MPI_SUCCESS) std::printf("loss: expected %d, found %g\n", size, loss);
+    if (loss != size && code == MPI_SUCCESS)
+      std::printf("loss: expected %d, found %g\n", size, loss);
     return code;
   }
 };

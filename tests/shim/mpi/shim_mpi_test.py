@@ -1,7 +1,7 @@
 """A program that knows nothing of the shim, run under it by an MPI launcher.
 
 usage: shim_mpi_test.py --client PROGRAM --shim LIBRARY --scratch FOLDER --family openmpi|mpich
-                        -- LAUNCHER [FLAGS]
+                        [--before LIBRARY:] -- LAUNCHER [FLAGS]
 """
 
 import argparse
@@ -43,7 +43,7 @@ def command(arguments, environments, preload=True):
         line += ["-n", "1"]
         loaded = preload if isinstance(preload, bool) else preload[rank]
         if loaded:
-            variables = {**variables, "LD_PRELOAD": ARGUMENTS.shim}
+            variables = {**variables, "LD_PRELOAD": ARGUMENTS.before + ARGUMENTS.shim}
         for name, value in variables.items():
             line += ["-x", f"{name}={value}"] if ARGUMENTS.family == "openmpi" else [
                 "-env", name, value]
@@ -233,6 +233,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     for name in ["--client", "--shim", "--scratch", "--family"]:
         parser.add_argument(name, required=True)
+    parser.add_argument("--before", default="", help="what is preloaded before the shim, and a colon")
     ARGUMENTS, rest = parser.parse_known_args(own)
     ARGUMENTS.launcher = launcher
     unittest.main(argv=[sys.argv[0]] + rest, verbosity=2)
