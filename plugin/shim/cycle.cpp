@@ -5,14 +5,14 @@
 namespace sparccl::shim {
 
 namespace {
-constexpr std::size_t room = 2 * Cycle::longest;  // what length_with_buffers() may look at
+constexpr std::size_t room = 2 * Cycle::longest;  // what a look at the buffers may need
 }
 
-void Cycle::observe(const Key& key, const void* buffer) {
+void Cycle::observe(const Key& key, const void* send, const void* recv) {
   if (calls_.size() == 2 * room) {
     calls_.erase(calls_.begin(), calls_.begin() + static_cast<std::ptrdiff_t>(room));
   }
-  calls_.push_back({key, buffer});
+  calls_.push_back({key, send, recv});
   ++total_;
   const std::size_t now = calls_.size() - 1;
   equal_.resize(std::max(equal_.size(), std::min(now, longest) + 1));
@@ -30,19 +30,40 @@ std::size_t Cycle::length() const noexcept {
   return 0;
 }
 
-std::size_t Cycle::length_with_buffers() const {
+/// Whether each call from `first` on has the buffer of that `period` calls before it.
+bool Cycle::comes_back(Buffer buffer, std::size_t period, std::size_t first) const {
+  for (std::size_t i = first; i < calls_.size(); ++i) {
+    if (calls_[i].*buffer != calls_[i - period].*buffer) return false;
+  }
+  return true;
+}
+
+std::size_t Cycle::kept(Buffer buffer, std::size_t first, std::size_t times) const {
   const std::size_t shortest = length();
-  if (shortest == 0) return 0;
-  const std::size_t now = calls_.size();
-  for (std::size_t period = shortest; 2 * period <= now && period <= longest; period += shortest) {
-    bool repeats = true;
-    for (std::size_t i = now - period; repeats && i < now; ++i) {
-      repeats =
-          calls_[i].key == calls_[i - period].key && calls_[i].buffer == calls_[i - period].buffer;
-    }
-    if (repeats) return period;
+  for (std::size_t period = shortest; first + times * period <= calls_.size() && period <= longest;
+       period += shortest) {
+    if (comes_back(buffer, period, first + period)) return period;
   }
   return 0;
+}
+
+/// Where the repetitions began; of long ones, as far back as calls are remembered.
+std::size_t Cycle::first_repeated() const {
+  const std::size_t shortest = length();
+  return calls_.size() - std::min(calls_.size(), equal_[shortest] + shortest);
+}
+
+std::size_t Cycle::length_with_kept_buffers() const {
+  if (length() == 0) return 0;
+  const std::size_t sent = kept(&Call::send, first_repeated(), 2);
+  return sent != 0 ? sent : kept(&Call::recv, first_repeated(), 2);
+}
+
+std::size_t Cycle::length_with_settled_buffers() const {
+  if (length() == 0) return 0;
+  const std::size_t half = calls_.size() - (calls_.size() - first_repeated()) / 2;
+  const std::size_t sent = kept(&Call::send, half, settled_repetitions);
+  return sent != 0 ? sent : kept(&Call::recv, half, settled_repetitions);
 }
 
 std::vector<Key> Cycle::last(std::size_t calls) const {

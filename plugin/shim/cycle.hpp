@@ -16,16 +16,24 @@ class Cycle {
   static constexpr std::size_t longest = 4096;    // calls of a step
   static constexpr std::size_t least_calls = 12;  // seen before anything is called a cycle
   static constexpr std::size_t least_repetitions = 3;
+  static constexpr std::size_t settled_repetitions = 8;
 
-  void observe(const Key& key, const void* buffer);
+  void observe(const Key& key, const void* send, const void* recv);
 
   /// The length of the shortest sequence of keys that the last calls are repetitions of, at least
   /// least_repetitions of them; 0: there is none.
   [[nodiscard]] std::size_t length() const noexcept;
 
-  /// The shortest multiple of length() after which the buffers repeat as well, seen twice; 0: there
-  /// is none. Tensors of equal keys are told apart by it.
-  [[nodiscard]] std::size_t length_with_buffers() const;
+  // Multiples of length(), by which tensors of equal keys are told apart; 0: there is none.
+
+  /// After how many calls buffers have come back in every repetition, twice at least: those that
+  /// are sent, or, where a program sends copies that it makes for each call, those that are
+  /// received to.
+  [[nodiscard]] std::size_t length_with_kept_buffers() const;
+
+  /// The same over the second half of the repetitions, settled_repetitions times at least: for
+  /// buffers that were others at first. What an allocator does by habit rarely keeps up so long.
+  [[nodiscard]] std::size_t length_with_settled_buffers() const;
 
   /// The last calls, oldest first.
   [[nodiscard]] std::vector<Key> last(std::size_t calls) const;
@@ -36,8 +44,15 @@ class Cycle {
  private:
   struct Call {
     Key key;
-    const void* buffer = nullptr;
+    const void* send = nullptr;
+    const void* recv = nullptr;
   };
+  using Buffer = const void* Call::*;
+  /// Over the calls from `first` on, so many times at least.
+  [[nodiscard]] std::size_t kept(Buffer buffer, std::size_t first, std::size_t times) const;
+  [[nodiscard]] std::size_t first_repeated() const;
+  [[nodiscard]] bool comes_back(Buffer buffer, std::size_t period, std::size_t first) const;
+
   std::vector<Call> calls_;  // the last of them
   std::size_t total_ = 0;
   std::vector<std::size_t> equal_;  // [p]: how many calls up to the last equal those p before them

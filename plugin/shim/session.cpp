@@ -127,8 +127,7 @@ Steps::Place Session::place_of(const Request& request) {
     }
     return {.slot = request.number % per_step};
   }
-  const void* const buffer = request.send;
-  const Steps::Place place = steps_.place(request.key, buffer);
+  const Steps::Place place = steps_.place(request);
   if (steps_.changed()) adopt_step();
   if (place.slot == 0) begin_step();
   return place;
@@ -153,10 +152,11 @@ void Session::adopt_step() {
                         " tensors are reset, what they had not sent yet is lost");
   }
   if (!change.known_by_buffers) {
-    process_.log().info(label_ +
-                        ": buffers never repeat, so tensors of equal count and type are told apart "
-                        "by their order alone; SPARCCL_MATCH=calls:FIRST-LAST/CALLS_PER_STEP says "
-                        "how many calls a step has");
+    process_.log().info(
+        label_ +
+        ": buffers never come back, so tensors of equal count and type are told apart "
+        "by their order alone; SPARCCL_MATCH=calls:FIRST-LAST/CALLS_PER_STEP says "
+        "how many calls a step has");
   }
   load_slots();
 }
@@ -268,10 +268,13 @@ void Session::run(Slot& slot, const Request& request) {
                 spans_of(begin_us, stats.last_seconds));
 }
 
+/// Bytes sent: with what the ranks tell each other of each call before it.
 void Session::count(const Slot& slot) {
-  process_.tally().sparsified(
-      number_, slot.number,
-      {slot.tensor->name(), slot.key, slot.tensor->k(), slot.tensor->stats()});
+  Stats stats = slot.tensor->stats();
+  stats.wire_bytes += stats.steps * Trouble::descriptor_bytes *
+                      static_cast<std::uint64_t>(communicator_.size() - 1);
+  process_.tally().sparsified(number_, slot.number,
+                              {slot.tensor->name(), slot.key, slot.tensor->k(), stats});
 }
 
 void Session::count_finished() {

@@ -14,9 +14,9 @@ std::size_t young(std::size_t step) { return std::max<std::size_t>(4 * step, 64)
 
 }  // namespace
 
-Steps::Place Steps::place(const Key& key, const void* buffer) {
-  cycle_.observe(key, buffer);
-  if (!keys_.empty()) return follow(key);
+Steps::Place Steps::place(const Request& request) {
+  cycle_.observe(request.key, request.send, request.recv);
+  if (!keys_.empty()) return follow(request.key);
   learn();
   return {};  // what was learned holds from the next call on
 }
@@ -50,10 +50,13 @@ void Steps::learn() {
     return;
   }
   if (cycle_.calls() < check_at_) return;
-  const std::vector<std::uint64_t> lengths = exchange_(cycle_.length_with_buffers());
-  const bool all_know = std::ranges::find(lengths, 0u) == lengths.end();
   const std::size_t patient_until = std::max(patience, 8 * shortest);
-  if (!all_know && cycle_.calls() < patient_until) {
+  const bool patient = cycle_.calls() < patient_until;
+  const std::size_t kept = cycle_.length_with_kept_buffers();
+  const std::vector<std::uint64_t> lengths =
+      exchange_(kept != 0 || patient ? kept : cycle_.length_with_settled_buffers());
+  const bool all_know = std::ranges::find(lengths, 0u) == lengths.end();
+  if (!all_know && patient) {
     check_at_ = std::min(patient_until,
                          cycle_.calls() + std::max<std::size_t>(cycle_.calls() / 2, shortest));
     return;

@@ -32,7 +32,7 @@ class Steps {
   };
 
   /// Of the next call. Collective every now and then, at the same calls on every rank.
-  [[nodiscard]] Place place(const Key& key, const void* buffer);
+  [[nodiscard]] Place place(const Request& request);
 
   /// The keys of a step's calls; empty while it is being learned.
   [[nodiscard]] const std::vector<Key>& keys() const noexcept { return keys_; }
@@ -42,7 +42,8 @@ class Steps {
   struct Change {
     std::vector<std::size_t> from;
     std::size_t lost = 0;
-    bool known_by_buffers = true;  // false: buffers never repeated, tensors of one key may be mixed
+    bool known_by_buffers =
+        true;  // false: buffers never come backed, tensors of one key may be mixed
   };
   [[nodiscard]] bool changed() const noexcept { return changed_; }
   [[nodiscard]] Change take_change();

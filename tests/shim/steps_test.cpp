@@ -27,7 +27,10 @@ class Calls {
   std::string operator()(std::string_view letters, std::size_t buffers = 1) {
     std::string places;
     for (std::size_t i = 0; i < letters.size(); ++i) {
-      const Steps::Place place = steps_.place(key_of(letters[i]), memory_ + i % buffers);
+      Request request;
+      request.key = key_of(letters[i]);
+      request.send = request.recv = memory_ + i % buffers;
+      const Steps::Place place = steps_.place(request);
       if (place.slot != Steps::no_slot) {
         places += static_cast<char>('0' + place.slot);
       } else {

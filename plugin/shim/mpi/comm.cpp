@@ -165,7 +165,7 @@ std::optional<Reason> Comm::reduce(const Request& request) {
 
 int Comm::start(const Arguments& arguments, const Request& made, MPI_Request* request) {
   begin_duplicate();
-  return worker_.start([this, arguments, made] { return work(arguments, made); }, request);
+  return worker_.start([this, arguments, made] { return work(arguments, made); }, comm_, request);
 }
 
 /// Nonblocking: a rank whose first call is MPI_Iallreduce must not wait here for the others.

@@ -7,6 +7,7 @@
 
 #include "shim/mpi/calls.hpp"
 #include "shim/mpi/comm.hpp"
+#include "shim/mpi/life.hpp"
 #include "shim/mpi/world.hpp"
 #include "shim/process.hpp"
 
@@ -32,6 +33,7 @@ template <class Dense>
 int allreduce(const Arguments& arguments, const Dense& dense) noexcept {
   if (arguments.comm == MPI_COMM_NULL) return dense();  // MPI's own words are best
   return guarded(arguments.comm, [&] {
+    begin_if_initialized();
     require_world_agrees();
     Comm& comm = Comm::of(arguments.comm);
     auto [reason, made] = comm.admit(arguments, false);
@@ -46,6 +48,7 @@ template <class Dense>
 int iallreduce(const Arguments& arguments, MPI_Request* request, const Dense& dense) noexcept {
   if (arguments.comm == MPI_COMM_NULL || request == nullptr) return dense();
   return guarded(arguments.comm, [&] {
+    begin_if_initialized();
     require_world_agrees();
     Comm& comm = Comm::of(arguments.comm);
     const auto [reason, made] = comm.admit(arguments, true);

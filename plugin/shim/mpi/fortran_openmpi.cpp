@@ -66,6 +66,12 @@ void mpi_comm_free_(MPI_Fint* comm, MPI_Fint* error) {
   *comm = MPI_Comm_c2f(handle);
 }
 
+void mpi_comm_disconnect_(MPI_Fint* comm, MPI_Fint* error) {
+  MPI_Comm handle = MPI_Comm_f2c(*comm);
+  report(error, MPI_Comm_disconnect(&handle));
+  *comm = MPI_Comm_c2f(handle);
+}
+
 void mpi_allreduce_(char* send, char* recv, MPI_Fint* count, MPI_Fint* type, MPI_Fint* op,
                     MPI_Fint* comm, MPI_Fint* error) {
   report(error, MPI_Allreduce(send_buffer(send), recv, *count, MPI_Type_f2c(*type), MPI_Op_f2c(*op),
@@ -87,6 +93,8 @@ void mpi_iallreduce_(char* send, char* recv, MPI_Fint* count, MPI_Fint* type, MP
     ompi_finalize_f;
 [[gnu::alias("mpi_comm_free_")]] CommFree mpi_comm_free, mpi_comm_free__, MPI_COMM_FREE,
     ompi_comm_free_f;
+[[gnu::alias("mpi_comm_disconnect_")]] CommFree mpi_comm_disconnect, mpi_comm_disconnect__,
+    MPI_COMM_DISCONNECT, ompi_comm_disconnect_f;
 [[gnu::alias("mpi_allreduce_")]] Allreduce mpi_allreduce, mpi_allreduce__, MPI_ALLREDUCE,
     ompi_allreduce_f;
 [[gnu::alias("mpi_iallreduce_")]] Iallreduce mpi_iallreduce, mpi_iallreduce__, MPI_IALLREDUCE,

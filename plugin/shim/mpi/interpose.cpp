@@ -16,7 +16,7 @@ int MPI_Init_thread(int* argc, char*** argv, int required, int* provided) {
 }
 
 int MPI_Finalize(void) {
-  before_finalize();
+  before_finalize();  // while all of MPI still works
   return PMPI_Finalize();
 }
 

@@ -4,9 +4,12 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <mutex>
 #include <string>
+#include <utility>
 
 #include "shim/mpi/comm.hpp"
+#include "shim/mpi/promise.hpp"
 #include "shim/mpi/world.hpp"
 #include "shim/process.hpp"
 #include "shim/signals.hpp"
@@ -27,8 +30,22 @@ std::string whose() {
   return "rank " + std::to_string(world_rank()) + " of " + std::to_string(world_size());
 }
 
+/// MPI_Finalize deletes the attributes of MPI_COMM_SELF first of all, whoever calls it.
+int end_with_self(MPI_Comm, int, void*, void*) {
+  before_finalize();
+  return MPI_SUCCESS;
+}
+
+void end_at_finalize() {
+  int keyval = MPI_KEYVAL_INVALID;
+  PMPI_Comm_create_keyval(MPI_COMM_NULL_COPY_FN, end_with_self, &keyval, nullptr);
+  PMPI_Comm_set_attr(MPI_COMM_SELF, keyval, nullptr);
+}
+
 void begin() {
+  Promise::prepare();
   greet_world();
+  end_at_finalize();
   is_first = world_rank() == 0;
   const std::string who = whose();
   handle_signals([who] {
@@ -47,7 +64,7 @@ int init(int* argc, char*** argv) {
   int provided = MPI_THREAD_SINGLE;
   if (process().settings().disable) {
     const int code = PMPI_Init(argc, argv);
-    if (code == MPI_SUCCESS) begin();
+    if (code == MPI_SUCCESS) begin_if_initialized();
     return code;
   }
   return init_thread(argc, argv, MPI_THREAD_SINGLE, &provided);
@@ -56,12 +73,17 @@ int init(int* argc, char*** argv) {
 int init_thread(int* argc, char*** argv, int required, int* provided) {
   const int wanted = process().settings().disable ? required : MPI_THREAD_MULTIPLE;
   const int code = PMPI_Init_thread(argc, argv, std::max(required, wanted), provided);
-  if (code == MPI_SUCCESS) begin();
+  if (code == MPI_SUCCESS) begin_if_initialized();
   return code;
 }
 
+void begin_if_initialized() {
+  static std::once_flag once;
+  std::call_once(once, begin);
+}
+
 void before_finalize() noexcept try {
-  finalized = true;
+  if (std::exchange(finalized, true)) return;
   Comm::end_all();
   if (world_rank() == 0) process().log().print(process().tally().table(whose()));
   process().close_timelines();

@@ -8,6 +8,9 @@ namespace sparccl::shim::mpi {
 [[nodiscard]] int init(int* argc, char*** argv);
 [[nodiscard]] int init_thread(int* argc, char*** argv, int required, int* provided);
 
+/// Where MPI was initialised by a way that is not seen: at the first call.
+void begin_if_initialized();
+
 /// Ends what is left, saves, prints the table of rank 0.
 void before_finalize() noexcept;
 

@@ -15,14 +15,12 @@ Worker::~Worker() {
   if (thread_.joinable()) thread_.join();
 }
 
-int Worker::start(std::function<int()> work, MPI_Request* request) {
-  auto task = std::make_unique<Task>();
-  task->work = std::move(work);
-  const int code = PMPI_Grequest_start(query, release, cancel, task.get(), &task->request);
+int Worker::start(std::function<int()> work, MPI_Comm comm, MPI_Request* request) {
+  Task task{std::move(work), std::make_unique<Promise>()};
+  const int code = task.promise->open(comm, request);
   if (code != MPI_SUCCESS) return code;
-  *request = task->request;
   const std::lock_guard lock(mutex_);
-  tasks_.push_back(task.release());
+  tasks_.push_back(std::move(task));
   if (!thread_.joinable()) {
     // Signals are the program's: none is to be handled on a thread that it does not know.
     sigset_t all, before;
@@ -45,31 +43,13 @@ void Worker::run() noexcept {
   while (true) {
     changed_.wait(lock, [&] { return stop_ || !tasks_.empty(); });
     if (tasks_.empty()) return;
-    Task* const task = tasks_.front();
+    Task& task = tasks_.front();
     lock.unlock();
-    task->code = task->work();
-    const MPI_Request request = task->request;
-    PMPI_Grequest_complete(request);  // from here on MPI may have freed the task
+    task.promise->keep(task.work());
     lock.lock();
     tasks_.pop_front();
     changed_.notify_all();
   }
 }
-
-int Worker::query(void* task, MPI_Status* status) {
-  PMPI_Status_set_elements(status, MPI_BYTE, 0);
-  PMPI_Status_set_cancelled(status, 0);
-  status->MPI_SOURCE = MPI_UNDEFINED;
-  status->MPI_TAG = MPI_UNDEFINED;
-  return static_cast<const Task*>(task)->code;
-}
-
-int Worker::release(void* task) {
-  delete static_cast<Task*>(task);
-  return MPI_SUCCESS;
-}
-
-/// Collectives cannot be cancelled.
-int Worker::cancel(void*, int) { return MPI_SUCCESS; }
 
 }  // namespace sparccl::shim::mpi

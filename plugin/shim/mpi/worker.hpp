@@ -1,4 +1,4 @@
-// Nonblocking calls: carried out in order by a thread, behind requests of MPI's own kind.
+// Nonblocking calls: carried out in order by a thread, behind requests that MPI knows.
 #pragma once
 
 #include <mpi.h>
@@ -10,6 +10,8 @@
 #include <mutex>
 #include <thread>
 
+#include "shim/mpi/promise.hpp"
+
 namespace sparccl::shim::mpi {
 
 /// Of one communicator. Needs MPI_THREAD_MULTIPLE.
@@ -20,8 +22,9 @@ class Worker {
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
-  /// work: returns a code of MPI's, which MPI_Wait and its kin return. Returns MPI's own code.
-  [[nodiscard]] int start(std::function<int()> work, MPI_Request* request);
+  /// work: returns a code of MPI's, which MPI_Wait and its kin return, as far as promise.hpp has
+  /// it. comm: whose error handler they call. Returns MPI's own code.
+  [[nodiscard]] int start(std::function<int()> work, MPI_Comm comm, MPI_Request* request);
 
   /// Waits until nothing is under way.
   void finish();
@@ -29,17 +32,13 @@ class Worker {
  private:
   struct Task {
     std::function<int()> work;
-    MPI_Request request = MPI_REQUEST_NULL;
-    int code = MPI_SUCCESS;
+    std::unique_ptr<Promise> promise;
   };
-  static int query(void* task, MPI_Status* status);
-  static int release(void* task);
-  static int cancel(void* task, int complete);
   void run() noexcept;
 
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::deque<Task*> tasks_;  // the first is under way; freed by MPI, by release()
+  std::deque<Task> tasks_;  // the first is under way
   bool stop_ = false;
   std::thread thread_;
 };

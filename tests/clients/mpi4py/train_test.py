@@ -106,7 +106,7 @@ class Preloaded(Training):
         for size in sizes:
             calls = sum(calls for n, _, calls in result.tensors if n == size)
             self.assertGreaterEqual(calls, least, result.output)
-        self.assertEqual({n for n, _, _ in result.tensors}, set(sizes), result.output)
+        self.assertEqual(sorted(n for n, _, _ in result.tensors), sorted(sizes), result.output)
         self.assertNotEqual(sparse.tobytes(), dense.tobytes())  # or it was not sparse
         self.assertLess(abs(accuracy - dense_accuracy), 1, f"{accuracy} % against {dense_accuracy} %")
         self.expect_bytes(ranks, result)
@@ -119,7 +119,7 @@ class Preloaded(Training):
         packets = ring = 0
         for n, k, calls in result.tensors:
             self.assertEqual(k, round(0.01 * n))
-            packets += calls * packet_bytes(n, k)
+            packets += calls * (packet_bytes(n, k) + 136)  # and what the ranks agree on before it
             ring += calls * 2 * (ranks - 1) * 4 * n // ranks
         self.assertEqual(wire_bytes, (ranks - 1) * packets)
         self.assertAlmostEqual(dense_bytes / ring, 1, 3)
@@ -129,8 +129,8 @@ class Preloaded(Training):
             self.expect_learned(ranks, "flat", {"MATCH": "calls:0-0/2"}, STEPS, [PARAMETERS])
 
     def test_density_1_percent_learned_step(self):
-        """Nothing is said of the program. numpy hands out other buffers in each step, for which the
-        shim waits to repeat: some 45 steps if they never do."""
+        """Nothing is said of the program. Where numpy sends from other memory in each step, as with
+        layers, the shim waits for it to come back: some 45 steps if it never does."""
         self.expect_learned(2, "flat", {}, STEPS - 60, [PARAMETERS])
         self.expect_learned(2, "layers", {"MIN_COUNT": "500"}, STEPS - 60, [LAYERS[0], LAYERS[2]])
 

@@ -96,10 +96,12 @@ class Unmodified(unittest.TestCase):
     def test_bytes_are_those_of_the_packets(self):
         under = run(["run", 40], [EVERY_CALL] * 2)
         calls, sent, dense = under.row("sparsified")
-        # Per packet: header, table of one block, offsets, values; a whole number of 64 bytes.
-        packet = lambda width: (128 + 4 + 50 * (2 + width) + 63 + 8) // 64 * 64
+        # docs/design.md: a packet has a header, the table of one block, offsets and values, each
+        # from a multiple of 8 on, and is a multiple of 64; before it goes the description of the call.
+        up = lambda size, to: -(-size // to) * to
+        packet = lambda width: up(up(128 + 4, 8) + up(50 * 2, 8) + 50 * width, 64)
         self.assertEqual(calls, 80)
-        self.assertLessEqual(abs(sent - 40 * (packet(4) + packet(8))), 40 * 2 * 64, under.text)
+        self.assertEqual(sent, 40 * (packet(4) + packet(8) + 2 * 136), under.text)
         self.assertEqual(dense, 40 * (5000 * 4 + 5000 * 8))
 
     def test_disabled_it_only_counts(self):
