@@ -43,8 +43,7 @@ void end_at_finalize() {
 }
 
 void begin() {
-  Promise::prepare();
-  greet_world();
+  if (greet_world()) Promise::prepare();
   end_at_finalize();
   is_first = world_rank() == 0;
   const std::string who = whose();

@@ -53,12 +53,14 @@ void greet() {
 
 }  // namespace
 
-void greet_world() {
-  if (world_size() < 2) return;
+bool greet_world() {
+  if (world_size() < 2) return true;
   try {
     greet();
+    return true;
   } catch (const Error& error) {
     found_wrong = error;
+    return false;
   }
 }
 
