@@ -12,6 +12,8 @@
 
 #include <sparccl/sparccl.hpp>
 
+#include "stage_clock.hpp"
+
 namespace sparccl {
 
 inline constexpr std::size_t block_size = 65'536;
@@ -237,6 +239,13 @@ class Backend {
 
   /// Counts of the last accumulate and select. Waits for them.
   [[nodiscard]] virtual StepCounts counts(const Plan& plan, const void* workspace) const = 0;
+
+  /// What the calling thread does in between has this name in a profiler. They nest.
+  virtual void begin_range(const char*) noexcept {}
+  virtual void end_range() noexcept {}
+
+  /// For a tensor whose calls return before they are done. Null where that is never so. Allocates.
+  [[nodiscard]] virtual std::unique_ptr<StageClock> make_stage_clock() { return nullptr; }
 };
 
 [[nodiscard]] std::unique_ptr<Backend> make_host_backend();

@@ -45,7 +45,8 @@ class DenseCall final : public PhasedCall {
     communicator_->announce(call_of(buffers_), roll_, nullptr, buffers_.stream);
   }
   void meet() override { communicator_->meet(name, roll_, buffers_.stream); }
-  void prepare() override { communicator_->verify(name, roll_, buffers_.stream); }
+  void verify() override { communicator_->verify(name, roll_, buffers_.stream); }
+  void prepare() override {}
   void exchange() override {
     if (buffers_.count == 0) return;
     communicator_->carry_out(name, [&] {
@@ -89,7 +90,7 @@ void dense_all_reduce(const std::shared_ptr<Communicator::Impl>& communicator, c
   DenseCall call(communicator, buffers);
   call.announce();
   call.meet();
-  call.prepare();
+  call.verify();
   call.exchange();
 }
 

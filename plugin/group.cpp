@@ -70,8 +70,10 @@ void carry_out(const std::vector<std::unique_ptr<PhasedCall>>& calls) {
   try {
     for (const auto& call : calls) call->announce();
     together(calls, [](PhasedCall& call) { call.meet(); });
+    for (const auto& call : calls) call->verify();
     for (const auto& call : calls) call->prepare();
     together(calls, [](PhasedCall& call) { call.exchange(); });
+    for (const auto& call : calls) call->exchanged();
     for (const auto& call : calls) call->finish();
   } catch (...) {
     fail_all(calls);

@@ -5,6 +5,7 @@
 
 #include "communicator.hpp"
 #include "group.hpp"
+#include "observation.hpp"
 #include "plan.hpp"
 #include "wire.hpp"
 
@@ -40,6 +41,7 @@ class SparseAllgather::Impl {
                   about(name_) + "a sparse allgather: expected outside of a group, for it waits");
     }
     require_list(positions, values);
+    const Range range(communicator_->backend(), name_.c_str());
     communicator_->agree({.kind = Call::Kind::sparse_allgather,
                           .name = name_,
                           .count = plan_.count,

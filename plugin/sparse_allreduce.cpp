@@ -1,6 +1,5 @@
 #include "sparse_allreduce.hpp"
 
-#include <chrono>
 #include <cmath>
 #include <utility>
 #include <vector>
@@ -9,21 +8,6 @@
 #include "plan.hpp"
 
 namespace sparccl {
-namespace {
-
-/// Seconds since the last look.
-class StopWatch {
- public:
-  double lap() {
-    const auto now = std::chrono::steady_clock::now();
-    return std::chrono::duration<double>(now - std::exchange(last_, now)).count();
-  }
-
- private:
-  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
-};
-
-}  // namespace
 
 // The data path, top to bottom.
 std::size_t SparseAllreduce::Impl::run(const void* gradient, double loss_scale, Stream stream,
@@ -31,29 +15,22 @@ std::size_t SparseAllreduce::Impl::run(const void* gradient, double loss_scale, 
   communicator_->require_usable();
   require_arguments(gradient, loss_scale, stream, output);
   const Run run{step_of(gradient, loss_scale, stream), output};
-  if (communicator_->asynchronous()) return run_asynchronously(run);
+  if (communicator_->asynchronous() && in_group()) {
+    add_to_open_group(run);
+    return 0;
+  }
+  require_no_call_in_group();
 
-  StageSeconds seconds;
-  StopWatch watch;
-  communicator_->agree(call(output.reduction), work_.roll, memory_.step, stream);
-  seconds.wait = watch.lap();
+  const Range range(backend(), name_.c_str());
+  begin_clock(stream);
+  timed(Stage::wait,
+        [&] { communicator_->agree(call(output.reduction), work_.roll, memory_.step, stream); });
   taking_back(run, [&] {
-    communicator_->carry_out(name_, [&] {
-      backend().accumulate(plan_, run.step, memory_, scratch());
-      seconds.accumulate = watch.lap();
-      backend().select(plan_, run.step, memory_, scratch());
-      seconds.select = watch.lap();
-      backend().pack(plan_, run.step, memory_, scratch(), outgoing());
-      seconds.pack = watch.lap();
-    });
-    exchange(run);
-    seconds.exchange = watch.lap();
-    finish(run);
-    communicator_->carry_out(name_, [&] { backend().finish(stream); });
-    seconds.merge = watch.lap();
+    prepare(run);
+    timed(Stage::exchange, [&] { exchange(run); });
+    timed(Stage::merge, [&] { finish(run); });
   });
-  record(seconds);
-  return conclude();
+  return communicator_->asynchronous() ? conclude_enqueued(run) : conclude();
 }
 
 template <class Part>
@@ -76,9 +53,9 @@ void SparseAllreduce::Impl::take_back(const Run& run) noexcept {
 
 void SparseAllreduce::Impl::prepare(const Run& run) {
   communicator_->carry_out(name_, [&] {
-    backend().accumulate(plan_, run.step, memory_, scratch());
-    backend().select(plan_, run.step, memory_, scratch());
-    backend().pack(plan_, run.step, memory_, scratch(), outgoing());
+    timed(Stage::accumulate, [&] { backend().accumulate(plan_, run.step, memory_, scratch()); });
+    timed(Stage::select, [&] { backend().select(plan_, run.step, memory_, scratch()); });
+    timed(Stage::pack, [&] { backend().pack(plan_, run.step, memory_, scratch(), outgoing()); });
   });
 }
 
@@ -99,78 +76,25 @@ void SparseAllreduce::Impl::finish(const Run& run) {
     backend().check(plan_, run.step, memory_, scratch(), work_.packets);
     backend().restore(plan_, run.step, memory_, scratch());
     backend().merge(plan_, run.step, memory_, scratch(), work_.packets, run.output);
+    if (!communicator_->asynchronous()) backend().finish(run.step.stream);
   });
 }
 
-/// A call in a group: the same parts, apart.
-class SparseAllreduce::Impl::GroupedCall final : public PhasedCall {
- public:
-  GroupedCall(Impl& impl, const Run& run) : impl_(impl), run_(run) { impl_.in_group_ = true; }
-  ~GroupedCall() override { impl_.in_group_ = false; }
-  GroupedCall(const GroupedCall&) = delete;
-  GroupedCall& operator=(const GroupedCall&) = delete;
-
-  const void* owner() const noexcept override { return &impl_; }
-
-  Communicator::Impl& communicator() noexcept override { return *impl_.communicator_; }
-  void announce() override {
-    communicator().announce(impl_.call(run_.output.reduction), impl_.work_.roll, impl_.memory_.step,
-                            run_.step.stream);
-  }
-  void meet() override { communicator().meet(impl_.name_, impl_.work_.roll, run_.step.stream); }
-  void prepare() override {
-    communicator().verify(impl_.name_, impl_.work_.roll, run_.step.stream);
-    prepared_ = true;
-    impl_.prepare(run_);
-  }
-  void exchange() override { impl_.exchange(run_); }
-  void finish() override { impl_.finish(run_); }
-  void abandon() noexcept override {
-    if (prepared_) impl_.take_back(run_);
-  }
-
- private:
-  Impl& impl_;
-  Run run_;
-  bool prepared_ = false;
-};
-
-std::size_t SparseAllreduce::Impl::run_asynchronously(const Run& run) {
-  if (in_group()) {
-    if (run.output.dense == nullptr) {
-      throw Error(
-          Result::invalid_usage,
-          about(name_) + "sparse(): expected to be called outside of a group, for it waits");
-    }
-    require_no_call_in_group();
-    add_to_group(std::make_unique<GroupedCall>(*this, run));
-    return 0;
-  }
-  require_no_call_in_group();
-  communicator_->agree(call(run.output.reduction), work_.roll, memory_.step, run.step.stream);
-  taking_back(run, [&] {
-    prepare(run);
-    exchange(run);
-    finish(run);
-  });
+/// After a call that is under way.
+std::size_t SparseAllreduce::Impl::conclude_enqueued(const Run& run) {
+  if (clock_ != nullptr) clock_->end();
   if (run.output.dense != nullptr) return 0;
   backend().finish(run.step.stream);
   communicator_->require_usable();
   return static_cast<std::size_t>(memory_.report->written);
 }
 
-void SparseAllreduce::Impl::require_no_call_in_group() const {
-  if (!in_group_) return;
-  throw Error(Result::invalid_usage,
-              about(name_) +
-                  "expected no call of it in a group that is open, found one: end the "
-                  "group first");
-}
-
 /// After a call that has waited: what it came to.
 std::size_t SparseAllreduce::Impl::conclude() {
   const Report& report = *memory_.report;
   if (report.verdict.kind == Verdict::Kind::bad_packet) reject_packet(report.verdict);
+  clock_->end();
+  collect_stage_times();
   if (report.verdict.kind == Verdict::Kind::non_finite && options_.non_finite == NonFinite::error) {
     throw Error(Result::non_finite, about(name_) + "rank " + std::to_string(report.verdict.rank) +
                                         " expected a finite gradient, found a NaN or an Inf");
@@ -189,17 +113,6 @@ void SparseAllreduce::Impl::reject_packet(const Verdict& verdict) {
   const Error error(Result::bad_packet, message);
   communicator_->fail(error);
   throw error;
-}
-
-void SparseAllreduce::Impl::record(const StageSeconds& seconds) {
-  if (memory_.report->verdict.kind == Verdict::Kind::bad_packet) return;
-  last_seconds_ = seconds;
-  seconds_.wait += seconds.wait;
-  seconds_.accumulate += seconds.accumulate;
-  seconds_.select += seconds.select;
-  seconds_.pack += seconds.pack;
-  seconds_.exchange += seconds.exchange;
-  seconds_.merge += seconds.merge;
 }
 
 Step SparseAllreduce::Impl::step_of(const void* gradient, double loss_scale, Stream stream) {
@@ -284,6 +197,7 @@ SparseAllreduce::Impl::Impl(std::shared_ptr<Communicator::Impl> communicator, st
   memory_.report = static_cast<Report*>(report_.get());
   history_ = make_history(backend(), plan_, plan_.k, memory_);
   work_ = make_work(plan_);
+  if (!communicator_->asynchronous()) clock_ = make_stop_watch();
 }
 
 SparseAllreduce::Impl::~Impl() {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -9,6 +10,7 @@
 #include <sparccl/sparccl.hpp>
 
 #include "communicator.hpp"
+#include "observation.hpp"
 #include "stages.hpp"
 #include "state.hpp"
 #include "wire.hpp"
@@ -32,6 +34,21 @@ class SparseAllreduce::Impl {
   /// The same within a file of several tensors. path: for messages.
   void write(std::ostream& out) const;
   void read(std::istream& in, std::uint64_t bytes, const std::filesystem::path& path);
+
+  /// Told of each call that was measured, once it is done: in the next call or
+  /// collect_stage_times(), on that thread; of one that blocks, before it returns. May not call
+  /// the tensor. What it throws is lost.
+  using StageListener = std::function<void(const StageTimes&)>;
+
+  /// From the next call on, stages of eager calls on a device are timed by events on their streams,
+  /// for stats() and the listener. Not those of calls that are captured, and not when 16 calls are
+  /// under way. Allocates and waits for a moment; calls do neither. Calls that block are always
+  /// timed: then it is about the listener alone.
+  void measure_stages(StageListener listener = {});
+
+  /// Brings stats().seconds up to the calls that the device has finished. Does not wait. Every call
+  /// begins with it.
+  void collect_stage_times();
 
   [[nodiscard]] const Plan& plan() const noexcept { return plan_; }
   [[nodiscard]] const Options& options() const noexcept { return options_; }
@@ -58,6 +75,15 @@ class SparseAllreduce::Impl {
   };
   class GroupedCall;
 
+  // What observers are told: profilers by ranges, the clock by laps.
+  template <class Part>
+  void in_range(Stage stage, const Part& part);
+  /// in_range(), and the clock: that was the stage.
+  template <class Part>
+  void timed(Stage stage, const Part& part);
+  void begin_clock(Stream stream);
+  void skip_clock();
+
   [[nodiscard]] StateCopy state() const;
   void adopt(const StateCopy& state);
   [[nodiscard]] Work make_work(const Plan& plan) const;
@@ -67,7 +93,7 @@ class SparseAllreduce::Impl {
                          const Output& output) const;
   void require_policy(const Options& options) const;
   [[nodiscard]] Step step_of(const void* gradient, double loss_scale, Stream stream);
-  std::size_t run_asynchronously(const Run& run);
+  void add_to_open_group(const Run& run);
   /// part(); if it throws, the step is taken back.
   template <class Part>
   void taking_back(const Run& run, const Part& part);
@@ -77,8 +103,8 @@ class SparseAllreduce::Impl {
   void exchange(const Run& run);
   void finish(const Run& run);
   [[nodiscard]] std::size_t conclude();
+  [[nodiscard]] std::size_t conclude_enqueued(const Run& run);
   [[noreturn]] void reject_packet(const Verdict& verdict);
-  void record(const StageSeconds& seconds);
 
   [[nodiscard]] Backend& backend() noexcept { return communicator_->backend(); }
   [[nodiscard]] void* scratch() noexcept { return work_.scratch.get(); }
@@ -99,7 +125,21 @@ class SparseAllreduce::Impl {
   Backend::Buffer report_{nullptr, nullptr};
   History history_;
   Work work_;
+  std::unique_ptr<StageClock> clock_;  // null: calls are not timed
+  StageListener stage_listener_;
   StageSeconds seconds_, last_seconds_;
 };
+
+template <class Part>
+void SparseAllreduce::Impl::in_range(Stage stage, const Part& part) {
+  const Range range(backend(), name_of(stage));
+  part();
+}
+
+template <class Part>
+void SparseAllreduce::Impl::timed(Stage stage, const Part& part) {
+  in_range(stage, part);
+  if (clock_ != nullptr) clock_->lap(stage);
+}
 
 }  // namespace sparccl

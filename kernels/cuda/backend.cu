@@ -7,6 +7,8 @@
 
 #include "cuda/arguments.hpp"
 #include "cuda/cuda_backend.hpp"
+#include "cuda/event_clock.hpp"
+#include "cuda/nvtx.hpp"
 #include "cuda/runtime.hpp"
 
 namespace sparccl {
@@ -154,6 +156,14 @@ class CudaBackend final : public Backend {
     cuda::Header header;  // the workspace's first member
     download(&header, workspace, sizeof(header));
     return {header.passed, header.fallbacks};
+  }
+
+  void begin_range(const char* name) noexcept override { cuda::push_range(name); }
+  void end_range() noexcept override { cuda::pop_range(); }
+
+  std::unique_ptr<StageClock> make_stage_clock() override {
+    const DeviceGuard guard(device_);
+    return std::make_unique<cuda::EventClock>(device_, stream_.get());
   }
 
  private:

@@ -72,6 +72,23 @@ TEST(Memory, IsWithinItsBounds) {
   EXPECT_EQ(wide.tensor(0).stats().residual_bytes, 8'000u);
 }
 
+TEST(Stats, ListenersHearOfEachStage) {
+  World world({.ranks = 2, .count = 1'000, .k = 10});
+  std::vector<StageTimes> heard;
+  world.tensor(0).impl().measure_stages([&](const StageTimes& times) { heard.push_back(times); });
+  for (std::size_t t = 0; t < 3; ++t) {
+    static_cast<void>(world.step(std::vector<Vector>(2, Vector(1'000, 1.0))));
+    ASSERT_EQ(heard.size(), t + 1);
+    EXPECT_EQ(heard[t].call, t);
+    EXPECT_EQ(heard[t].seconds().total(), world.tensor(0).stats().last_seconds.total());
+    for (std::size_t stage = 1; stage < stage_count; ++stage) {
+      EXPECT_EQ(heard[t].spans[stage].begin, heard[t].spans[stage - 1].end);
+    }
+    if (t == 0) continue;
+    EXPECT_GE(heard[t].spans[0].begin, heard[t - 1].spans[stage_count - 1].end);
+  }
+}
+
 /// A fallback is counted, and does not change the outcome.
 TEST(Stats, CountFallbacks) {
   const Shape shape{.count = 300'000, .k = 2'000};

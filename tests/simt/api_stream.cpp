@@ -223,8 +223,11 @@ cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t begin, cudaEve
   return call([&](Machine& m, Lock&) {
     const auto from = event_of(m, begin), to = event_of(m, end);
     if (milliseconds == nullptr) return cudaErrorInvalidValue;
-    if (from == nullptr || to == nullptr || !from->timed || !to->timed || from->time == nullptr ||
-        to->time == nullptr)
+    for (Event* event : {from.get(), to.get()}) {
+      const cudaError_t code = check_event(m, event);
+      if (code != cudaSuccess) return code;
+    }
+    if (!from->timed || !to->timed || from->time == nullptr || to->time == nullptr)
       return cudaErrorInvalidResourceHandle;
     if (!completed(*from) || !completed(*to)) return cudaErrorNotReady;
     *milliseconds = std::chrono::duration<float, std::milli>(*to->time - *from->time).count();

@@ -79,6 +79,14 @@ struct Traffic {
 [[nodiscard]] std::map<std::string, Traffic> all_traffic();
 void reset_traffic();
 
+// Ranges (NVTX).
+
+/// From here on, a tool listens to this thread.
+void record_ranges();
+/// What it heard: "domain:outer(inner()inner())", "!" where a range ended that had not begun, "?("
+/// for one without a name.
+[[nodiscard]] std::string recorded_ranges();
+
 // Device memory. Its addresses mean nothing to the host, as on a machine with a GPU: host code that
 // reads or writes through them crashes. These are for tests and for stand-ins of other libraries
 // (NCCL's), which run in host functions or after a synchronisation.

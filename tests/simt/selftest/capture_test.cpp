@@ -138,9 +138,10 @@ TEST_F(Captures, WhatIsForkedMustJoin) {
 
 TEST_F(Captures, WaitsAreRefusedAndVoidTheCapture) {
   const OwnStream stream;
-  const Event event;
+  const Event event, timed(true);
   const Buffer words(numbers(4));
   std::uint32_t value = 0;
+  float milliseconds = 0;
   const std::function<cudaError_t()> all[] = {
       [&] { return cudaStreamSynchronize(stream.get()); },
       [&] { return cudaStreamQuery(stream.get()); },
@@ -151,6 +152,7 @@ TEST_F(Captures, WaitsAreRefusedAndVoidTheCapture) {
         return cudaMalloc(&p, 4);
       },
       [&] { return cudaEventSynchronize(event.get()); },
+      [&] { return cudaEventElapsedTime(&milliseconds, timed.get(), timed.get()); },
   };
   for (const auto& each : all) {
     begin(stream);
@@ -161,6 +163,10 @@ TEST_F(Captures, WaitsAreRefusedAndVoidTheCapture) {
   begin(stream);
   check(cudaEventRecord(event.get(), stream.get()));
   EXPECT_EQ(cudaEventQuery(event.get()), cudaErrorCapturedEvent);
+  expect_void(stream, cudaErrorStreamCaptureInvalidated);
+  begin(stream);
+  check(cudaEventRecord(timed.get(), stream.get()));
+  EXPECT_EQ(cudaEventElapsedTime(&milliseconds, timed.get(), timed.get()), cudaErrorCapturedEvent);
   expect_void(stream, cudaErrorStreamCaptureInvalidated);
   EXPECT_EQ(words.values(), numbers(4));
 }

@@ -1,5 +1,6 @@
 // Devices, memory, injected failures, and what is counted.
 #include <gtest/gtest.h>
+#include <nvtx3/nvToolsExt.h>
 
 #include <cstring>
 #include <stdexcept>
@@ -174,6 +175,32 @@ TEST_F(Runtime, NoDriver) {
   EXPECT_THROW(OwnStream(), sparccl::Error);
   fail_all_calls(cudaSuccess);
   EXPECT_EQ(cudaGetDeviceCount(&count), cudaSuccess);
+}
+
+TEST_F(Runtime, RangesAreHeardOfTheThreadThatAsks) {
+  const nvtxDomainHandle_t domain = nvtxDomainCreateA("d"), other = nvtxDomainCreateA("e");
+  const auto push = [](nvtxDomainHandle_t in, const char* name) {
+    nvtxEventAttributes_t attributes{};
+    attributes.version = NVTX_VERSION;
+    attributes.size = NVTX_EVENT_ATTRIB_STRUCT_SIZE;
+    attributes.messageType = name == nullptr ? NVTX_MESSAGE_UNKNOWN : NVTX_MESSAGE_TYPE_ASCII;
+    attributes.message.ascii = name;
+    return nvtxDomainRangePushEx(in, &attributes);
+  };
+  EXPECT_LT(push(domain, "before"), 0);
+  record_ranges();
+  EXPECT_EQ(push(domain, "a"), 0);
+  EXPECT_EQ(push(domain, "b"), 1);
+  std::thread([&] { EXPECT_LT(push(domain, "elsewhere"), 0); }).join();
+  EXPECT_EQ(push(other, "c"), 0);
+  EXPECT_EQ(nvtxDomainRangePop(other), 0);
+  EXPECT_EQ(nvtxDomainRangePop(domain), 1);
+  EXPECT_EQ(nvtxDomainRangePop(domain), 0);
+  EXPECT_LT(nvtxDomainRangePop(domain), 0);
+  EXPECT_LT(push(domain, nullptr), 0);
+  EXPECT_EQ(recorded_ranges(), "d:a(b(e:c()))!?(");
+  record_ranges();
+  EXPECT_EQ(recorded_ranges(), "");
 }
 
 TEST_F(Runtime, WhatIsLiveIsCounted) {

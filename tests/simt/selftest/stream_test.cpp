@@ -226,7 +226,7 @@ TEST_F(Streams, HostFunctionsMayNotCallCuda) {
 
 TEST_F(Streams, ElapsedTime) {
   const OwnStream stream;
-  const Event begin(true), end(true), untimed;
+  const Event begin(true), end(true), untimed, unrecorded(true);
   check(cudaEventRecord(begin.get(), stream.get()));
   check(cudaEventRecord(end.get(), stream.get()));
   check(cudaEventRecord(untimed.get(), stream.get()));
@@ -236,6 +236,8 @@ TEST_F(Streams, ElapsedTime) {
   EXPECT_EQ(cudaEventElapsedTime(&milliseconds, begin.get(), end.get()), cudaSuccess);
   EXPECT_GE(milliseconds, 0.0f);
   EXPECT_EQ(cudaEventElapsedTime(&milliseconds, begin.get(), untimed.get()),
+            cudaErrorInvalidResourceHandle);
+  EXPECT_EQ(cudaEventElapsedTime(&milliseconds, begin.get(), unrecorded.get()),
             cudaErrorInvalidResourceHandle);
 }
 

@@ -1,0 +1,52 @@
+// The times of stages on a CUDA device, by events on the calls' streams.
+#pragma once
+
+#include <array>
+#include <vector>
+
+#include "cuda/runtime.hpp"
+#include "stage_clock.hpp"
+
+namespace sparccl::cuda {
+
+/// Measures eager calls alone: an event inside of a graph has no time. Of calls that are not done
+/// yet, `calls_under_way` are measured, and later ones not.
+class EventClock final : public StageClock {
+ public:
+  static constexpr std::size_t calls_under_way = 16;
+
+  /// device: the present one. stream: idle, of it; waits for it, once, to learn the host's time of
+  /// a moment on the device.
+  EventClock(int device, cudaStream_t stream);
+
+  void begin(Stream stream) noexcept override;
+  void lap(sparccl::Stage stage) noexcept override;
+  void skip() noexcept override;
+  void end() noexcept override;
+  [[nodiscard]] std::optional<StageTimes> next() noexcept override;
+
+ private:
+  static constexpr std::size_t most_marks = 1 + stage_count + 3;
+  struct Call {
+    std::uint64_t number = 0;
+    std::size_t marks = 0;
+    std::vector<Event> events;                              // [most_marks]
+    std::array<std::size_t, stage_count> begins{}, ends{};  // marks
+  };
+
+  std::size_t mark() noexcept;
+  [[nodiscard]] StageTimes times_of(Call& call);
+
+  int device_;
+  Event anchor_{true};  // a moment that both clocks know
+  std::chrono::steady_clock::time_point anchor_time_;
+  std::array<Call, calls_under_way> calls_;
+  std::size_t oldest_ = 0;
+  std::size_t ended_ = 0;  // calls from the oldest on
+  std::uint64_t begun_ = 0;
+  Call* now_ = nullptr;            // the one between begin() and end(), if it is measured
+  cudaStream_t stream_ = nullptr;  // its
+  std::size_t last_mark_ = 0;
+};
+
+}  // namespace sparccl::cuda

@@ -1,0 +1,46 @@
+// How long the stages of a tensor's calls took.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+#include <sparccl/sparccl.hpp>
+
+namespace sparccl {
+
+/// The members of StageSeconds, in their order, which is that of a call.
+enum class Stage : std::uint8_t { wait, accumulate, select, pack, exchange, merge };
+inline constexpr std::size_t stage_count = 6;
+[[nodiscard]] const char* name_of(Stage stage) noexcept;
+
+/// When the stages of a call ran, in the host's time. A device's clock was set by the host's when
+/// measuring began, and has drifted since.
+struct StageTimes {
+  struct Span {
+    std::chrono::steady_clock::time_point begin, end;
+  };
+  std::uint64_t call = 0;               // how many the clock had seen begin before this one
+  std::array<Span, stage_count> spans;  // by Stage. In a Group other calls' stages lie between
+  [[nodiscard]] StageSeconds seconds() const noexcept;
+};
+
+/// Of one tensor, whose calls do not overlap: begin(), lap() of every stage in order, end().
+/// Nothing waits, allocates or fails; what cannot be measured goes unmeasured. A call that begins
+/// forgets one that has not ended.
+class StageClock {
+ public:
+  virtual ~StageClock() = default;
+  virtual void begin(Stream stream) noexcept = 0;
+  /// The stage lasted from begin(), or the last lap() or skip(), until what is enqueued by now.
+  virtual void lap(Stage stage) noexcept = 0;
+  /// What was enqueued since then is no stage of this call. Three times a call at most.
+  virtual void skip() noexcept = 0;
+  virtual void end() noexcept = 0;
+  /// The oldest call that has ended, is done and was not handed out before.
+  [[nodiscard]] virtual std::optional<StageTimes> next() noexcept = 0;
+};
+
+}  // namespace sparccl
