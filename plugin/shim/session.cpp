@@ -209,6 +209,25 @@ SavedStep::Slot* Session::saved_slot(std::size_t index, const Key& key) {
   return saved.bytes != 0 && saved.key == key ? &saved : nullptr;
 }
 
+/// For the times in the table, and for the timeline. Calls of an asynchronous communicator are told
+/// of when a later one finds them finished.
+void Session::observe(SparseAllreduce& tensor) {
+  Timeline* const timeline = process_.timeline(communicator_.rank());
+  if (timeline == nullptr) {
+    tensor.impl().measure_stages();
+    return;
+  }
+  const Timeline::Call call{communicator_.rank(), number_, tensor.name()};
+  tensor.impl().measure_stages([timeline, call, &impl = tensor.impl()](const StageTimes& times) {
+    const Stats stats = impl.stats();
+    Timeline::Call told = call;
+    const auto others = static_cast<std::uint64_t>(impl.plan().world_size - 1);
+    told.wire_bytes = others * stats.packet_bytes;
+    told.entries = impl.plan().k;
+    timeline->add(told, times);
+  });
+}
+
 /// Of a slot's use, from 0: a schedule begins after the dense steps.
 double Session::density_of(std::uint64_t use) const noexcept {
   const Settings& settings = process_.settings();
@@ -227,6 +246,7 @@ void Session::make_tensor(Slot& slot, std::size_t index) {
   slot.tensor = std::make_unique<SparseAllreduce>(communicator_, slot_name(index, slots_.size()),
                                                   slot.key.count, slot.key.type, options);
   slot.number = tensors_++;
+  observe(*slot.tensor);
   SavedStep::Slot* const saved = saved_slot(index, slot.key);
   if (saved == nullptr) return;
   std::ifstream file(saved_->path, std::ios::binary);
@@ -255,17 +275,9 @@ void Session::run(Slot& slot, const Request& request) {
     tensor.set_density(density);
     slot.density = density;
   }
-  Timeline* const timeline = process_.timeline(communicator_.rank());
-  const double begin_us = timeline != nullptr ? timeline->now_us() : 0;
   tensor.impl().run(request.send, 1.0, request.stream,
                     Output{.dense = request.recv, .reduction = request.key.reduction});
   count(slot);
-  if (timeline == nullptr || communicator_.impl()->asynchronous()) return;
-  const Stats stats = tensor.stats();
-  const auto others = static_cast<std::uint64_t>(communicator_.size() - 1);
-  timeline->add({communicator_.rank(), number_, tensor.name(), others * stats.packet_bytes,
-                 stats.last_entries},
-                spans_of(begin_us, stats.last_seconds));
 }
 
 /// Bytes sent: with what the ranks tell each other of each call before it.
@@ -281,7 +293,9 @@ void Session::count_finished() {
   if (!communicator_.impl()->asynchronous()) return;
   communicator_.impl()->backend().finish_all();
   for (const Slot& slot : slots_) {
-    if (slot.tensor != nullptr) count(slot);
+    if (slot.tensor == nullptr) continue;
+    slot.tensor->impl().collect_stage_times();
+    count(slot);
   }
 }
 
@@ -289,6 +303,7 @@ void Session::end(Slot& slot) noexcept {
   if (slot.tensor == nullptr) return;
   try {
     if (communicator_.impl()->asynchronous()) communicator_.impl()->backend().finish_all();
+    slot.tensor->impl().collect_stage_times();
     count(slot);
   } catch (...) {  // its last steps are not in the counts
   }

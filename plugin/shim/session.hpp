@@ -65,6 +65,7 @@ class Session {
   [[nodiscard]] SavedStep::Slot* saved_slot(std::size_t index, const Key& key);
   [[nodiscard]] double density_of(std::uint64_t use) const noexcept;
   void make_tensor(Slot& slot, std::size_t index);
+  void observe(SparseAllreduce& tensor);
   void begin_step();
   void run(Slot& slot, const Request& request);
   void count(const Slot& slot);

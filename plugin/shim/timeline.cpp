@@ -9,22 +9,6 @@ namespace sparccl::shim {
 
 using nlohmann::json;
 
-std::vector<StageSpan> spans_of(double begin_us, const StageSeconds& seconds) {
-  std::vector<StageSpan> spans;
-  double at = begin_us;
-  const auto add = [&](const char* stage, double duration) {
-    spans.push_back({stage, at, at + 1e6 * duration});
-    at = spans.back().end_us;
-  };
-  add("wait", seconds.wait);
-  add("accumulate", seconds.accumulate);
-  add("select", seconds.select);
-  add("pack", seconds.pack);
-  add("exchange", seconds.exchange);
-  add("merge", seconds.merge);
-  return spans;
-}
-
 Timeline::Timeline(const std::string& path) : file_(std::fopen(path.c_str(), "we")) {
   if (file_ == nullptr) {
     throw Error(Result::system_error,
@@ -46,15 +30,14 @@ void Timeline::write(const std::string& event) {
   first_ = false;
 }
 
-void Timeline::add(const Call& call, std::span<const StageSpan> spans) noexcept try {
-  if (spans.empty()) return;
+void Timeline::add(const Call& call, const StageTimes& times) noexcept try {
   const std::lock_guard lock(mutex_);
-  const auto event = [&](const std::string& name, double begin_us, double end_us) {
+  const auto event = [&](const std::string& name, Clock::time_point begin, Clock::time_point end) {
     return json{{"name", name},
                 {"cat", "sparccl"},
                 {"ph", "X"},
-                {"ts", begin_us},
-                {"dur", end_us - begin_us},
+                {"ts", us(begin)},
+                {"dur", us(end) - us(begin)},
                 {"pid", call.rank},
                 {"tid", call.communicator}};
   };
@@ -66,10 +49,13 @@ void Timeline::add(const Call& call, std::span<const StageSpan> spans) noexcept 
                {"args", {{"name", "rank " + std::to_string(call.rank)}}}}
               .dump());
   }
-  json whole = event(call.tensor, spans.front().begin_us, spans.back().end_us);
+  json whole = event(call.tensor, times.spans.front().begin, times.spans.back().end);
   whole["args"] = {{"wire_bytes", call.wire_bytes}, {"entries", call.entries}};
   write(whole.dump());
-  for (const StageSpan& span : spans) write(event(span.stage, span.begin_us, span.end_us).dump());
+  for (std::size_t stage = 0; stage < times.spans.size(); ++stage) {
+    const auto& [begin, end] = times.spans[stage];
+    write(event(name_of(static_cast<Stage>(stage)), begin, end).dump());
+  }
   std::fflush(file_);
 } catch (...) {
 }

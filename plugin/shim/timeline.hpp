@@ -5,23 +5,14 @@
 #include <cstdint>
 #include <cstdio>
 #include <mutex>
-#include <span>
 #include <string>
 #include <vector>
 
 #include <sparccl/sparccl.hpp>
 
+#include "stage_clock.hpp"
+
 namespace sparccl::shim {
-
-/// A part of a call. Microseconds since the timeline began.
-struct StageSpan {
-  const char* stage = "";
-  double begin_us = 0;
-  double end_us = 0;
-};
-
-/// The spans of a call that blocks: its stages follow upon each other.
-[[nodiscard]] std::vector<StageSpan> spans_of(double begin_us, const StageSeconds& seconds);
 
 /// Each call is an event of its tensor with an event a stage inside. Written as calls end, so that
 /// a program that is killed leaves what it did. Thread-safe; after an error of the file it is
@@ -41,19 +32,18 @@ class Timeline {
     std::uint64_t wire_bytes = 0;
     std::uint64_t entries = 0;
   };
-  void add(const Call& call, std::span<const StageSpan> spans) noexcept;
-
-  [[nodiscard]] double now_us() const noexcept {
-    return std::chrono::duration<double, std::micro>(Clock::now() - start_).count();
-  }
+  void add(const Call& call, const StageTimes& times) noexcept;
 
  private:
   using Clock = std::chrono::steady_clock;
+  [[nodiscard]] double us(Clock::time_point time) const noexcept {
+    return std::chrono::duration<double, std::micro>(time - start_).count();
+  }
   void write(const std::string& event);
 
   std::mutex mutex_;
   std::FILE* file_;
-  Clock::time_point start_ = Clock::now();
+  Clock::time_point start_ = Clock::now();  // zero of the picture
   bool first_ = true;
   std::vector<int> ranks_;  // that have been named
 };

@@ -5,8 +5,8 @@
 namespace sparccl::shim::mpi {
 
 /// Right after MPI_Init, on MPI_COMM_WORLD. Takes SPARCCL_TIMEOUT_MS at most. What it finds wrong
-/// is kept for the first call.
-void greet_world();
+/// is kept for the first call. Whether all is well.
+[[nodiscard]] bool greet_world();
 
 /// Throws what greet_world() found, each time.
 void require_world_agrees();
