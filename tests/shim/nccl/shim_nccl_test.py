@@ -48,10 +48,11 @@ class Unmodified(unittest.TestCase):
 
     def test_bytes_are_those_of_the_packets(self):
         calls, sent, dense = linked("run", 40, variables=EVERY_CALL).row("sparsified")
-        # Per packet: header, table of one block, offsets, values; a whole number of 64 bytes.
-        packet = lambda k, width: (128 + 4 + k * (2 + width) + 63 + 8) // 64 * 64
+        # Of a call: its description, then header, table of one block, offsets and values, which are a
+        # whole number of 64 bytes.
+        packet = lambda k, width: 136 + (128 + 4 + k * (2 + width) + 63 + 8) // 64 * 64
         expected = packet(30, 4) + packet(20, 2) + packet(25, 2) + packet(15, 8)
-        self.assertLessEqual(abs(sent - 80 * expected), 80 * 4 * 64)
+        self.assertEqual(sent, 80 * expected)
         self.assertEqual(dense, 80 * (3000 * 4 + 2000 * 2 + 2500 * 2 + 1500 * 8))
 
     def test_nothing_is_lost(self):
@@ -244,11 +245,16 @@ class State(unittest.TestCase):
 
 
 class Pictures(unittest.TestCase):
-    def test_the_timeline_is_json(self):
-        folder = scratch("timeline")
-        linked("run", 20, variables={**EVERY_CALL, "SPARCCL_TIMELINE": f"{folder}/%r.json"})
-        for rank in range(2):
-            self.assertIsInstance(json.loads((folder / f"{rank}.json").read_text()), list)
+    def test_the_timeline_has_every_stage_of_every_call(self):
+        for mode in ["run", "exits"]:
+            folder = scratch("timeline")
+            under = linked(mode, 20, variables={**EVERY_CALL, "SPARCCL_TIMELINE": f"{folder}/%r.json"})
+            for rank in range(2):
+                events = json.loads((folder / f"{rank}.json").read_text())
+                names = [event["name"] for event in events]
+                self.assertEqual(names.count("allreduce 0 of 7"), 20, under.text)
+                for stage in ["accumulate", "select", "pack", "exchange", "merge"]:
+                    self.assertEqual(names.count(stage), 4 * 20)
 
     def test_the_trace_says_of_each_call_why(self):
         under = linked("run", 20, variables={**EVERY_CALL, "SPARCCL_DEBUG": "TRACE"})
