@@ -16,6 +16,7 @@ const char* text_of(Reason reason) noexcept {
     case Reason::operation: return "neither sum nor avg";
     case Reason::type: return "not a floating-point type";
     case Reason::device_memory: return "device memory";
+    case Reason::host_memory: return "not memory of the rank's device";
     case Reason::small: return "fewer than SPARCCL_MIN_COUNT entries";
     case Reason::not_matched: return "left out by SPARCCL_MATCH";
     case Reason::no_threads: return "nonblocking without MPI_THREAD_MULTIPLE";

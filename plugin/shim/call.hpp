@@ -41,6 +41,7 @@ enum class Reason : std::uint8_t {
   operation,      // neither a sum nor an average
   type,           // not a floating-point type that the sparse path reduces
   device_memory,  // given to MPI
+  host_memory,    // or another device's, given to NCCL
   small,          // SPARCCL_MIN_COUNT
   not_matched,    // SPARCCL_MATCH
   no_threads,     // nonblocking, and MPI gave no MPI_THREAD_MULTIPLE

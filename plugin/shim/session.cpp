@@ -23,14 +23,6 @@ std::string slot_name(std::size_t index, std::size_t of) {
   return "allreduce " + std::to_string(index) + " of " + std::to_string(of);
 }
 
-std::string fingerprint(const SavedStep& step) {
-  std::string text;
-  for (const SavedStep::Slot& slot : step.slots) {
-    text += (text.empty() ? "" : ", ") + show(slot.key) + " after " + std::to_string(slot.uses);
-  }
-  return text.size() < 400 ? text : text.substr(0, 400) + "...";  // greetings are short
-}
-
 }  // namespace
 
 Session::Session(Process& process, Communicator communicator, std::string label,
@@ -52,14 +44,17 @@ Session::Session(Process& process, Communicator communicator, std::string label,
 }
 
 Session::~Session() {
-  if (!state_path_.empty() && communicator_.async_error() == Result::success) {
-    try {
-      save();
-    } catch (const std::exception& error) {
-      process_.log().warn(label_ + ": " + error.what());
-    }
-  }
+  close();
   for (Slot& slot : slots_) end(slot);
+}
+
+void Session::close() noexcept try {
+  if (std::exchange(closed_, true)) return;
+  count_finished();  // what is still under way may yet fail
+  if (state_path_.empty() || communicator_.async_error() != Result::success) return;
+  save();
+} catch (const std::exception& error) {
+  process_.log().warn(label_ + ": " + error.what());
 }
 
 /// What is wrong with this rank's state, for all ranks to know; or nothing.
@@ -79,7 +74,7 @@ void Session::greet() {
   Greeting greeting;
   greeting.problem = open_state();
   greeting.settings = process_.shared();
-  greeting.settings.emplace_back("a state file of", saved_ ? fingerprint(saved_->step) : "");
+  greeting.settings.emplace_back("a state file of", saved_ ? saved_->step.fingerprint() : "");
   const std::vector<std::byte> own = greeting.packed();
   require_agreement(exchange(own.data(), own.size()));
 }
@@ -266,9 +261,8 @@ void Session::make_tensor(Slot& slot, std::size_t index) {
 
 void Session::begin_step() {
   if (state_path_.empty() || ++begun_ % steps_between_looks != 0) return;
-  const std::uint64_t requests = process_.save_requests;
-  const bool wanted = std::exchange(requests_seen_, requests) != requests;
-  const std::vector<std::uint64_t> ranks = exchange_number(wanted ? 1 : 0);
+  const std::uint64_t seen = std::exchange(requests_seen_, process_.save_requests);
+  const std::vector<std::uint64_t> ranks = exchange_number(requests_seen_ != seen ? 1 : 0);
   if (std::ranges::find(ranks, 1u) == ranks.end()) return;
   try {
     save();

@@ -26,8 +26,7 @@ class Session {
   Session(Process& process, Communicator communicator, std::string label, std::string state_stem,
           Stream stream = nullptr);
 
-  /// Saves, if state is to be saved, and what cannot be saved is in the log.
-  ~Session();
+  ~Session();  ///< close()
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
@@ -40,6 +39,10 @@ class Session {
 
   /// Counts what an asynchronous communicator has finished since the last call. Waits for it.
   void count_finished();
+
+  /// Waits, counts, and saves if state is to be saved and nothing has failed; what cannot be saved
+  /// is in the log. Once.
+  void close() noexcept;
 
  private:
   struct Slot {
@@ -90,6 +93,7 @@ class Session {
   std::uint64_t resets_ = 0;
   std::uint64_t requests_seen_ = 0;  // of Process::save_requests
   std::uint64_t next_step_number_ = UINT64_MAX;
+  bool closed_ = false;
 };
 
 }  // namespace sparccl::shim

@@ -85,6 +85,14 @@ std::vector<Key> SavedStep::keys() const {
   return keys;
 }
 
+std::string SavedStep::fingerprint() const {
+  std::string text;
+  for (const Slot& slot : slots) {
+    text += (text.empty() ? "" : ", ") + show(slot.key) + " after " + std::to_string(slot.uses);
+  }
+  return text.size() < 400 ? text : text.substr(0, 400) + "...";  // greetings are short
+}
+
 void require_writable(const fs::path& directory) {
   std::error_code error;
   fs::create_directories(directory, error);

@@ -26,6 +26,8 @@ struct SavedStep {
   std::vector<Slot> slots;  // of a step, in order
 
   [[nodiscard]] std::vector<Key> keys() const;
+  /// For ranks to compare: of a step, its calls and how often each was made.
+  [[nodiscard]] std::string fingerprint() const;
 };
 
 /// Throws Error(system_error) if the directory cannot be made or nothing can be written to it.

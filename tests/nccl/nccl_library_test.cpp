@@ -13,13 +13,19 @@
 
 namespace {
 
-/// What looking for NCCL comes to: its version, or the sentence of the error.
+const char* file_of(const void* function) {
+  Dl_info info{};
+  return dladdr(function, &info) != 0 ? info.dli_fname : "no file";
+}
+
+/// What looking for NCCL comes to: its version and file, or the sentence of the error.
 std::string outcome(bool* found) {
   try {
     const sparccl::NcclApi& api = sparccl::nccl_api();
     int version = 0;
     *found = api.get_version(&version) == ncclSuccess && &api == &sparccl::nccl_api();
-    return "version " + std::to_string(version) + ": " + api.words(ncclSystemError);
+    return "version " + std::to_string(version) + ": " + api.words(ncclSystemError) +
+           "; ncclAllReduce in " + file_of(reinterpret_cast<const void*>(api.all_reduce));
   } catch (const sparccl::Error& error) {
     *found = error.code() != sparccl::Result::system_error;
     return error.what();

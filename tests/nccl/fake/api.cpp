@@ -215,7 +215,13 @@ ncclResult_t pncclCommGetAsyncError(ncclComm_t handle, ncclResult_t* error) {
   return ncclSuccess;
 }
 
+/// As NCCL does, it asks by the public name whether there was an error: whoever interposes is
+/// asked.
 ncclResult_t pncclCommCount(const ncclComm_t handle, int* count) {
+  ncclResult_t state = ncclSuccess;
+  const ncclResult_t asked = ncclCommGetAsyncError(handle, &state);
+  if (asked != ncclSuccess) return asked;
+  if (state != ncclSuccess && state != ncclInProgress) return state;
   const Visit visit(handle, "ncclCommCount");
   if (visit.refusal() == ncclSuccess) *count = visit.comm().world->size();
   return visit.refusal();

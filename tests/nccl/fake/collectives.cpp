@@ -140,6 +140,17 @@ ncclResult_t end_group() {
   return error;
 }
 
+int drop_group() {
+  if (group.depth == 0) return ncclInvalidUsage;
+  if (--group.depth > 0) return ncclSuccess;
+  group.error = ncclSuccess;
+  for (const Queued& queued : std::exchange(group.queue, {})) {
+    const std::lock_guard<std::mutex> lock(queued.comm->mutex);
+    queued.comm->in_group = false;
+  }
+  return ncclSuccess;
+}
+
 ncclResult_t collect(ncclComm_t handle, const char* call, const Collective& own,
                      cudaStream_t stream) {
   const Visit visit(handle, call);

@@ -35,7 +35,8 @@ struct Comm {
   cudaEvent_t launched = nullptr;                       // the last collective outside of captures
 };
 
-/// Handles are never used twice, and looked up rather than followed.
+/// Handles are looked up rather than followed, and used twice only if FAKE_NCCL_REUSES_HANDLES is
+/// in the environment.
 ncclComm_t add(std::shared_ptr<Comm> comm);
 std::shared_ptr<Comm> find(ncclComm_t handle, const char* call);  // null: misuse, which is noted
 void remove(ncclComm_t handle);
