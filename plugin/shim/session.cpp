@@ -17,6 +17,8 @@ constexpr std::uint64_t steps_between_looks = 16;
 
 constexpr std::uint64_t most_reset_warnings = 10;
 
+constexpr const char* hint = "SPARCCL_MATCH=calls:FIRST-LAST/CALLS_PER_STEP";
+
 std::string slot_name(std::size_t index, std::size_t of) {
   return "allreduce " + std::to_string(index) + " of " + std::to_string(of);
 }
@@ -146,12 +148,18 @@ void Session::adopt_step() {
                         ": the calls of a step have changed: " + std::to_string(change.lost) +
                         " tensors are reset, what they had not sent yet is lost");
   }
+  if (change.repetitions > 1) {
+    process_.log().warn(label_ + ": calls of " + show(keys[0]) + " are about " +
+                        std::to_string(change.repetitions) +
+                        " tensors, as far as their buffers tell; if it is one whose buffers take "
+                        "turns, say so: " +
+                        hint);
+  }
   if (!change.known_by_buffers) {
-    process_.log().info(
-        label_ +
-        ": buffers never come back, so tensors of equal count and type are told apart "
-        "by their order alone; SPARCCL_MATCH=calls:FIRST-LAST/CALLS_PER_STEP says "
-        "how many calls a step has");
+    process_.log().info(label_ +
+                        ": buffers never come back, so tensors of equal count and type are told "
+                        "apart by their order alone; if there are several in a row, say so: " +
+                        hint);
   }
   load_slots();
 }

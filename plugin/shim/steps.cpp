@@ -102,6 +102,7 @@ Steps::Change Steps::take_change() {
   change.from = carry_over(old_keys_, old_shortest_, keys_);
   const auto kept = std::ranges::count_if(change.from, [](auto slot) { return slot != no_slot; });
   change.lost = old_keys_.size() - static_cast<std::size_t>(kept);
+  change.repetitions = keys_.size() / shortest_;
   change.known_by_buffers = by_buffers_;
   changed_ = false;
   old_keys_.clear();

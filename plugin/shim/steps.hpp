@@ -42,6 +42,7 @@ class Steps {
   struct Change {
     std::vector<std::size_t> from;
     std::size_t lost = 0;
+    std::size_t repetitions = 1;  // of the same keys in a step: by buffers, they are other tensors
     bool known_by_buffers =
         true;  // false: buffers never come backed, tensors of one key may be mixed
   };

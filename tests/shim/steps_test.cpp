@@ -71,6 +71,7 @@ TEST(Steps, OfOneCall) {
 TEST(Steps, HaveAsManyTensorsAsThereAreBuffers) {
   Calls calls;
   EXPECT_EQ(calls("AAAAAAAAAAAA", 2), "............");
+  EXPECT_EQ(calls.steps().take_change().repetitions, 2u);
   EXPECT_EQ(calls("AAAA", 2), "0101");
 }
 
