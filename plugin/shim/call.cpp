@@ -20,6 +20,7 @@ const char* text_of(Reason reason) noexcept {
     case Reason::small: return "fewer than SPARCCL_MIN_COUNT entries";
     case Reason::not_matched: return "left out by SPARCCL_MATCH";
     case Reason::no_threads: return "nonblocking without MPI_THREAD_MULTIPLE";
+    case Reason::not_met: return "nonblocking before any blocking call";
     case Reason::learning: return "learning which calls make a step";
     case Reason::outside_step: return "not one of the calls of a step";
     case Reason::warm_up: return "SPARCCL_WARMUP_STEPS";

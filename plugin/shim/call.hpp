@@ -45,6 +45,7 @@ enum class Reason : std::uint8_t {
   small,          // SPARCCL_MIN_COUNT
   not_matched,    // SPARCCL_MATCH
   no_threads,     // nonblocking, and MPI gave no MPI_THREAD_MULTIPLE
+  not_met,        // nonblocking, on a communicator that had no blocking call yet
   learning,       // the calls that make a step are not known yet
   outside_step,   // not one of them
   warm_up,        // SPARCCL_WARMUP_STEPS

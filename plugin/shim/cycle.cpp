@@ -1,6 +1,7 @@
 #include "shim/cycle.hpp"
 
 #include <algorithm>
+#include <numeric>
 
 namespace sparccl::shim {
 
@@ -53,17 +54,30 @@ std::size_t Cycle::first_repeated() const {
   return calls_.size() - std::min(calls_.size(), equal_[shortest] + shortest);
 }
 
+/// Of both. One that does not come back tells nothing of how many tensors there are.
+std::size_t Cycle::kept(std::size_t first, std::size_t times) const {
+  const std::size_t sent = kept(&Call::send, first, times);
+  const std::size_t received = kept(&Call::recv, first, times);
+  if (sent == 0 || received == 0) return 0;
+  const std::size_t both = std::lcm(sent, received);
+  return both <= longest ? both : 0;
+}
+
 std::size_t Cycle::length_with_kept_buffers() const {
-  if (length() == 0) return 0;
-  const std::size_t sent = kept(&Call::send, first_repeated(), 2);
-  return sent != 0 ? sent : kept(&Call::recv, first_repeated(), 2);
+  return length() == 0 ? 0 : kept(first_repeated(), 2);
 }
 
 std::size_t Cycle::length_with_settled_buffers() const {
   if (length() == 0) return 0;
-  const std::size_t half = calls_.size() - (calls_.size() - first_repeated()) / 2;
-  const std::size_t sent = kept(&Call::send, half, settled_repetitions);
-  return sent != 0 ? sent : kept(&Call::recv, half, settled_repetitions);
+  return kept(calls_.size() - (calls_.size() - first_repeated()) / 2, settled_repetitions);
+}
+
+std::vector<const void*> Cycle::last_sent(std::size_t calls) const {
+  std::vector<const void*> sent;
+  for (std::size_t i = calls_.size() - std::min(calls, calls_.size()); i < calls_.size(); ++i) {
+    sent.push_back(calls_[i].send);
+  }
+  return sent;
 }
 
 std::vector<Key> Cycle::last(std::size_t calls) const {

@@ -26,14 +26,16 @@ class Cycle {
 
   // Multiples of length(), by which tensors of equal keys are told apart; 0: there is none.
 
-  /// After how many calls buffers have come back in every repetition, twice at least: those that
-  /// are sent, or, where a program sends copies that it makes for each call, those that are
-  /// received to.
+  /// After how many calls all buffers, sent and received to, have come back in every repetition,
+  /// twice at least: as often as the slower of the two.
   [[nodiscard]] std::size_t length_with_kept_buffers() const;
 
   /// The same over the second half of the repetitions, settled_repetitions times at least: for
   /// buffers that were others at first. What an allocator does by habit rarely keeps up so long.
   [[nodiscard]] std::size_t length_with_settled_buffers() const;
+
+  /// What was sent in the last calls, oldest first.
+  [[nodiscard]] std::vector<const void*> last_sent(std::size_t calls) const;
 
   /// The last calls, oldest first.
   [[nodiscard]] std::vector<Key> last(std::size_t calls) const;
@@ -50,6 +52,7 @@ class Cycle {
   using Buffer = const void* Call::*;
   /// Over the calls from `first` on, so many times at least.
   [[nodiscard]] std::size_t kept(Buffer buffer, std::size_t first, std::size_t times) const;
+  [[nodiscard]] std::size_t kept(std::size_t first, std::size_t times) const;
   [[nodiscard]] std::size_t first_repeated() const;
   [[nodiscard]] bool comes_back(Buffer buffer, std::size_t period, std::size_t first) const;
 

@@ -14,12 +14,15 @@ std::string quoted(const std::string& value) {
   return value.empty() ? "nothing" : "\"" + value + "\"";
 }
 
+void require_version(const Greeting& first, const Greeting& other, std::size_t rank) {
+  if (other.settings.size() == first.settings.size()) return;
+  throw Error(Result::mismatch, "rank " + std::to_string(rank) +
+                                    " has another version of this shim than rank 0, or sent "
+                                    "something else");
+}
+
 void require_same(const Greeting& first, const Greeting& other, std::size_t rank) {
   const std::string who = "rank " + std::to_string(rank);
-  if (other.settings.size() != first.settings.size()) {
-    throw Error(Result::mismatch,
-                who + " has another version of this shim than rank 0, or sent something else");
-  }
   for (std::size_t i = 0; i < first.settings.size(); ++i) {
     const auto& [name, value] = first.settings[i];
     const auto& [other_name, other_value] = other.settings[i];
@@ -69,12 +72,15 @@ void require_agreement(std::span<const std::byte> packed) {
         Greeting::unpacked(packed.subspan(rank * Greeting::bytes, Greeting::bytes)));
   }
   for (std::size_t rank = 1; rank < ranks; ++rank) {
-    require_same(greetings[0], greetings[rank], rank);
+    require_version(greetings[0], greetings[rank], rank);
   }
   for (std::size_t rank = 0; rank < ranks; ++rank) {
     if (greetings[rank].problem.empty()) continue;
     throw Error(Result::invalid_usage,
                 "rank " + std::to_string(rank) + ": " + greetings[rank].problem);
+  }
+  for (std::size_t rank = 1; rank < ranks; ++rank) {
+    require_same(greetings[0], greetings[rank], rank);
   }
 }
 

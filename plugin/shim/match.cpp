@@ -40,7 +40,7 @@ void add_calls(Match& match, std::string_view text) {
   std::uint64_t per_step = 0;
   if (slash != std::string_view::npos) {
     per_step = number(text.substr(slash + 1));
-    if (per_step == 0) refuse();
+    if (per_step == 0 || per_step > Match::most_calls_per_step) refuse();
   }
   if (!match.calls.empty() && match.calls_per_step != per_step) refuse();
   match.calls_per_step = per_step;

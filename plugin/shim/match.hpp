@@ -18,6 +18,7 @@ struct Range {
 };
 
 struct Match {
+  static constexpr std::uint64_t most_calls_per_step = 1'000'000;
   std::vector<Range> counts;         ///< of entries; empty: all
   std::vector<Range> calls;          ///< numbers of calls on their communicator; empty: all
   std::uint64_t calls_per_step = 0;  ///< not 0: `calls` count within a step of that many

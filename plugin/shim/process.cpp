@@ -53,7 +53,9 @@ Timeline* Process::timeline(int rank) {
 
 void Process::close_timelines() noexcept {
   const std::lock_guard lock(mutex_);
-  for (auto& [path, timeline] : timelines_) timeline.reset();
+  for (auto& [path, timeline] : timelines_) {
+    if (timeline != nullptr) timeline->close();
+  }
 }
 
 std::optional<Reason> Process::refuses(const Key& key, std::uint64_t number) const noexcept {

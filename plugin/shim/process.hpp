@@ -31,9 +31,13 @@ class Process {
   [[nodiscard]] Log& log() noexcept { return log_; }
   [[nodiscard]] Tally& tally() noexcept { return tally_; }
 
+  /// Of this process in its job, where that is known; -1 elsewhere.
+  void set_rank(int rank) noexcept { rank_ = rank; }
+  [[nodiscard]] int rank() const noexcept { return rank_; }
+
   /// Of a rank; null where there is to be none. Opened at the first call.
   [[nodiscard]] Timeline* timeline(int rank);
-  /// Ends the files.
+  /// Ends the files. They stay, for threads that may still come to them.
   void close_timelines() noexcept;
 
   /// Whether a call may be sparsified as far as its key, number and settings tell: nothing, or why
@@ -49,6 +53,7 @@ class Process {
   std::vector<std::pair<std::string, std::string>> shared_;
   Log log_;
   Tally tally_;
+  std::atomic<int> rank_ = -1;
   std::mutex mutex_;  // of timelines_
   std::map<std::string, std::unique_ptr<Timeline>> timelines_;
 };

@@ -40,7 +40,10 @@ Session::Session(Process& process, Communicator communicator, std::string label,
   greet();
   process_.log().info(label_ + ": rank " + std::to_string(communicator_.rank()) + " of " +
                       std::to_string(communicator_.size()) + " is ready");
-  if (by_number()) slots_.resize(process_.settings().match.calls_per_step);
+  if (by_number()) {
+    slots_.resize(process_.settings().match.calls_per_step);
+    adopt_saved(saved_.size() == slots_.size());
+  }
 }
 
 Session::~Session() {
@@ -63,18 +66,36 @@ std::string Session::open_state() {
   try {
     require_writable(process_.settings().state_dir);
     const auto step = load_step(state_path_, communicator_.rank(), communicator_.size());
-    if (step) saved_ = Saved{state_path_, *step};
-  } catch (const Error& error) {
+    if (step) load(*step);
+  } catch (const std::exception& error) {
     return error.what();
   }
   return {};
+}
+
+/// All of it at once: what is damaged is an error before anything has been sent.
+void Session::load(const SavedStep& step) {
+  std::ifstream file(state_path_, std::ios::binary);
+  for (std::size_t i = 0; i < step.slots.size(); ++i) {
+    const SavedStep::Slot& saved = step.slots[i];
+    Slot slot;
+    slot.key = saved.key;
+    slot.uses = saved.uses;
+    if (saved.bytes != 0) {
+      make_tensor(slot, i, step.slots.size());
+      file.seekg(static_cast<std::streamoff>(saved.begin));
+      slot.tensor->impl().read(file, saved.bytes, state_path_);
+    }
+    saved_.push_back(std::move(slot));
+  }
+  saved_fingerprint_ = step.fingerprint();
 }
 
 void Session::greet() {
   Greeting greeting;
   greeting.problem = open_state();
   greeting.settings = process_.shared();
-  greeting.settings.emplace_back("a state file of", saved_ ? saved_->step.fingerprint() : "");
+  greeting.settings.emplace_back("a state file of", saved_fingerprint_);
   const std::vector<std::byte> own = greeting.packed();
   require_agreement(exchange(own.data(), own.size()));
 }
@@ -111,7 +132,7 @@ std::optional<Reason> Session::reduce(const Request& request) {
   if (place.slot == Steps::no_slot) return place.reason;
   Slot& slot = slot_of(place.slot, request.key);
   if (slot.uses++ < process_.settings().warmup_steps) return Reason::warm_up;
-  if (slot.tensor == nullptr) make_tensor(slot, place.slot);
+  if (slot.tensor == nullptr) make_tensor(slot, place.slot, slots_.size());
   run(slot, request);
   return std::nullopt;
 }
@@ -126,7 +147,18 @@ Steps::Place Session::place_of(const Request& request) {
   }
   const Steps::Place place = steps_.place(request);
   if (steps_.changed()) adopt_step();
-  if (place.slot == 0) begin_step();
+  if (steps_.take_puzzled()) {
+    process_.log().warn(
+        label_ + ": calls of " + show(request.key) +
+        " repeat, but not the buffers that they send and receive to, so that nobody "
+        "can tell which of them are one tensor's: nothing is sparsified; say it: " +
+        hint);
+  }
+  // A step may begin with a call that is none of ours any more.
+  if (place.slot != Steps::no_slot && place.slot <= std::exchange(last_slot_, place.slot)) {
+    begin_step();
+    if (steps_.keys().empty()) return {};  // learned anew
+  }
   return place;
 }
 
@@ -155,32 +187,28 @@ void Session::adopt_step() {
                         "turns, say so: " +
                         hint);
   }
-  if (!change.known_by_buffers) {
-    process_.log().info(label_ +
-                        ": buffers never come back, so tensors of equal count and type are told "
-                        "apart by their order alone; if there are several in a row, say so: " +
-                        hint);
-  }
-  load_slots();
+  last_slot_ = Steps::no_slot;
+  adopt_saved(!repeats_inside(keys) && std::ranges::equal(keys, saved_, {}, {}, &Slot::key));
 }
 
-/// The state of an earlier run, once its step is this run's.
-void Session::load_slots() {
-  if (!saved_) return;
-  const std::vector<Key> keys = saved_->step.keys();
-  if (keys != steps_.keys()) {
-    process_.log().warn(label_ + ": state file " + saved_->path.string() +
-                        " is not loaded: expected " + std::to_string(steps_.keys().size()) +
-                        " calls a step, the first of " + show(steps_.keys()[0]) +
-                        ", found another step of " + std::to_string(keys.size()));
-    saved_.reset();
+/// The tensors of an earlier run, once the step is known.
+void Session::adopt_saved(bool same_step) {
+  if (saved_.empty()) return;
+  std::vector<Slot> saved = std::exchange(saved_, {});
+  if (!same_step) {
+    warn_of_reset("state file " + state_path_.string() + " of " + saved_fingerprint_ +
+                  " is not loaded: expected the step of this run, of " +
+                  std::to_string(slots_.size()) +
+                  " calls in the same order, none of which another could be taken for");
+    for (Slot& slot : saved) end(slot);
     return;
   }
-  for (std::size_t i = 0; i < slots_.size(); ++i) {
-    slots_[i].uses = saved_->step.slots[i].uses;
-    if (saved_slot(i, slots_[i].key) != nullptr) make_tensor(slots_[i], i);
+  for (Slot& slot : saved) {
+    if (slot.tensor == nullptr) continue;
+    process_.log().info(label_ + ": " + slot.tensor->name() + " goes on after " +
+                        std::to_string(slot.uses) + " calls, from " + state_path_.string());
   }
-  saved_.reset();
+  slots_ = std::move(saved);
 }
 
 Session::Slot& Session::slot_of(std::size_t index, const Key& key) {
@@ -193,7 +221,6 @@ Session::Slot& Session::slot_of(std::size_t index, const Key& key) {
   end(slot);
   slot = Slot{};
   slot.key = key;
-  if (const SavedStep::Slot* const saved = saved_slot(index, key)) slot.uses = saved->uses;
   return slot;
 }
 
@@ -205,22 +232,15 @@ void Session::warn_of_reset(const std::string& text) {
   }
 }
 
-/// What an earlier run left for the slot and nothing has taken up yet.
-SavedStep::Slot* Session::saved_slot(std::size_t index, const Key& key) {
-  if (!saved_ || index >= saved_->step.slots.size()) return nullptr;
-  SavedStep::Slot& saved = saved_->step.slots[index];
-  return saved.bytes != 0 && saved.key == key ? &saved : nullptr;
-}
-
 /// For the times in the table, and for the timeline. Calls of an asynchronous communicator are told
 /// of when a later one finds them finished.
 void Session::observe(SparseAllreduce& tensor) {
-  Timeline* const timeline = process_.timeline(communicator_.rank());
+  Timeline* const timeline = process_.timeline(rank_in_job());
   if (timeline == nullptr) {
     tensor.impl().measure_stages();
     return;
   }
-  const Timeline::Call call{communicator_.rank(), number_, tensor.name()};
+  const Timeline::Call call{rank_in_job(), number_, tensor.name()};
   tensor.impl().measure_stages([timeline, call, &impl = tensor.impl()](const StageTimes& times) {
     const Stats stats = impl.stats();
     Timeline::Call told = call;
@@ -237,7 +257,7 @@ double Session::density_of(std::uint64_t use) const noexcept {
   return settings.density_of(use < settings.warmup_steps ? 0 : use - settings.warmup_steps);
 }
 
-void Session::make_tensor(Slot& slot, std::size_t index) {
+void Session::make_tensor(Slot& slot, std::size_t index, std::size_t of) {
   const Settings& settings = process_.settings();
   Options options;
   options.density = slot.density = density_of(slot.uses - 1);
@@ -246,28 +266,33 @@ void Session::make_tensor(Slot& slot, std::size_t index) {
     options.wire = settings.wire;
   }
   options.reduction = slot.key.reduction;
-  slot.tensor = std::make_unique<SparseAllreduce>(communicator_, slot_name(index, slots_.size()),
+  slot.tensor = std::make_unique<SparseAllreduce>(communicator_, slot_name(index, of),
                                                   slot.key.count, slot.key.type, options);
   slot.number = tensors_++;
   observe(*slot.tensor);
-  SavedStep::Slot* const saved = saved_slot(index, slot.key);
-  if (saved == nullptr) return;
-  std::ifstream file(saved_->path, std::ios::binary);
-  file.seekg(static_cast<std::streamoff>(saved->begin));
-  slot.tensor->impl().read(file, std::exchange(saved->bytes, 0), saved_->path);
-  process_.log().info(label_ + ": " + slot.tensor->name() + " goes on after " +
-                      std::to_string(saved->uses) + " calls, from " + saved_->path.string());
 }
 
+/// Every now and then, and at the same steps on every rank: whether one was told to save, and
+/// whether one has seen the order of the calls broken.
 void Session::begin_step() {
-  if (state_path_.empty() || ++begun_ % steps_between_looks != 0) return;
-  const std::uint64_t seen = std::exchange(requests_seen_, process_.save_requests);
-  const std::vector<std::uint64_t> ranks = exchange_number(requests_seen_ != seen ? 1 : 0);
-  if (std::ranges::find(ranks, 1u) == ranks.end()) return;
-  try {
+  const bool saves = !state_path_.empty();
+  if (!saves && !steps_.must_be_watched()) return;
+  if (++begun_ % steps_between_looks != 0) return;
+  const std::uint64_t requests = process_.save_requests;
+  const bool wanted = saves && std::exchange(requests_seen_, requests) != requests;
+  const std::vector<std::uint64_t> ranks =
+      exchange_number((wanted ? 1u : 0u) + (steps_.is_shifted() ? 2u : 0u));
+  const auto any = [&](std::uint64_t bit) {
+    return std::ranges::any_of(ranks, [&](std::uint64_t rank) { return (rank & bit) != 0; });
+  };
+  if (any(2)) {
+    warn_of_reset(
+        "a call came with the buffer of another tensor of its size: their order is learned anew, "
+        "and what some of them had not sent yet may have gone to others; say it: " +
+        std::string(hint));
+    steps_.begin_anew();
+  } else if (any(1)) {
     save();
-  } catch (const Error& error) {
-    process_.log().warn(label_ + ": " + error.what());
   }
 }
 
@@ -313,7 +338,7 @@ void Session::end(Slot& slot) noexcept {
   slot.tensor.reset();
 }
 
-void Session::save() {
+void Session::save() try {
   SavedStep step{communicator_.size(), communicator_.rank(), {}};
   for (const Slot& slot : slots_) step.slots.push_back({slot.key, slot.uses, 0, 0});
   if (step.slots.empty()) return;  // nothing was learned: what an earlier run left stays
@@ -321,6 +346,8 @@ void Session::save() {
     if (slots_[slot].tensor != nullptr) slots_[slot].tensor->impl().write(out);
   });
   process_.log().info(label_ + ": state saved to " + state_path_.string());
+} catch (const Error& error) {  // the state of the file before stays
+  process_.log().warn(label_ + ": " + error.what());
 }
 
 }  // namespace sparccl::shim

@@ -52,22 +52,17 @@ class Session {
     std::uint64_t number = 0;  // of the tensor at this communicator, for the counts
     std::unique_ptr<SparseAllreduce> tensor;
   };
-  struct Saved {
-    std::filesystem::path path;
-    SavedStep step;
-  };
-
   void greet();
   [[nodiscard]] std::string open_state();
   [[nodiscard]] std::vector<std::byte> exchange(const void* own, std::size_t bytes);
   [[nodiscard]] std::vector<std::uint64_t> exchange_number(std::uint64_t own);
   [[nodiscard]] Steps::Place place_of(const Request& request);
+  void load(const SavedStep& step);
   void adopt_step();
-  void load_slots();
+  void adopt_saved(bool same_step);
   Slot& slot_of(std::size_t index, const Key& key);
-  [[nodiscard]] SavedStep::Slot* saved_slot(std::size_t index, const Key& key);
   [[nodiscard]] double density_of(std::uint64_t use) const noexcept;
-  void make_tensor(Slot& slot, std::size_t index);
+  void make_tensor(Slot& slot, std::size_t index, std::size_t of);
   void observe(SparseAllreduce& tensor);
   void begin_step();
   void run(Slot& slot, const Request& request);
@@ -75,6 +70,9 @@ class Session {
   void warn_of_reset(const std::string& text);
   void end(Slot& slot) noexcept;
   void save();
+  [[nodiscard]] int rank_in_job() const noexcept {
+    return process_.rank() >= 0 ? process_.rank() : communicator_.rank();
+  }
   [[nodiscard]] bool by_number() const noexcept {
     return process_.settings().match.calls_per_step != 0;
   }
@@ -85,14 +83,16 @@ class Session {
   Stream stream_;         // of the present call
   std::uint64_t number_;  // of the communicator, for the counts
   std::filesystem::path state_path_;
-  std::optional<Saved> saved_;  // not loaded yet
+  std::string saved_fingerprint_;  // of what was found
   Steps steps_;
   std::vector<Slot> slots_;
+  std::vector<Slot> saved_;  // of an earlier run, until the step is known
   std::uint64_t tensors_ = 0;
   std::uint64_t begun_ = 0;  // steps
   std::uint64_t resets_ = 0;
   std::uint64_t requests_seen_ = 0;  // of Process::save_requests
   std::uint64_t next_step_number_ = UINT64_MAX;
+  std::size_t last_slot_ = Steps::no_slot;
   bool closed_ = false;
 };
 

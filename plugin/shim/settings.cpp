@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <stdexcept>
 
 #include <sparccl/schedule.hpp>
@@ -78,6 +79,7 @@ struct Variable {
   void (*read)(Settings&, std::string_view);
 };
 
+constexpr std::uint64_t longest_timeout_ms = 1'000'000'000'000;  // 31 years: no clock overflows
 constexpr double any = std::numeric_limits<double>::max();
 
 constexpr std::array variables{
@@ -105,7 +107,9 @@ constexpr std::array variables{
              [](Settings& s, std::string_view t) { s.state_dir = t; }},
     Variable{"SPARCCL_TIMEOUT_MS", "600000", "a whole number of milliseconds, 0: for ever",
              Shared::no,
-             [](Settings& s, std::string_view t) { s.timeout_ms = number<std::uint64_t>(t); }},
+             [](Settings& s, std::string_view t) {
+               s.timeout_ms = std::min(number<std::uint64_t>(t), longest_timeout_ms);
+             }},
     Variable{"SPARCCL_TIMELINE", "", "a file's name", Shared::no,
              [](Settings& s, std::string_view t) { s.timeline = t; }},
 };

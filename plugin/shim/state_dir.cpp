@@ -126,6 +126,7 @@ void save_step(const fs::path& path, const SavedStep& step, const WriteSlot& wri
 std::optional<SavedStep> load_step(const fs::path& path, int rank, int world_size) {
   std::error_code error;
   if (!fs::exists(path, error)) return std::nullopt;
+  if (!fs::is_regular_file(path, error)) reject(path, "expected a file, found something else");
   std::ifstream in(path, std::ios::binary | std::ios::ate);
   const auto size = static_cast<std::uint64_t>(std::max<std::streamoff>(in.tellg(), 0));
   Footer footer{};

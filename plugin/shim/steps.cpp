@@ -6,8 +6,9 @@
 namespace sparccl::shim {
 namespace {
 
-/// Waiting for buffers to repeat ends here: they never will.
+/// Where buffers have not come back by now it is said; a while later nobody looks any more.
 constexpr std::size_t patience = 64;
+constexpr std::size_t despair = 2 * Cycle::longest;
 
 /// Strangers this early mean that the step was learned wrongly.
 std::size_t young(std::size_t step) { return std::max<std::size_t>(4 * step, 64); }
@@ -16,17 +17,27 @@ std::size_t young(std::size_t step) { return std::max<std::size_t>(4 * step, 64)
 
 Steps::Place Steps::place(const Request& request) {
   cycle_.observe(request.key, request.send, request.recv);
-  if (!keys_.empty()) return follow(request.key);
+  if (!keys_.empty()) return follow(request);
   learn();
   return {};  // what was learned holds from the next call on
 }
 
-Steps::Place Steps::follow(const Key& key) {
+/// Only where it matters: buffers may move.
+void Steps::watch(std::size_t slot, const void* sent) {
+  if (!watched_ || sent == sent_[slot]) return;
+  for (std::size_t other = 0; other < sent_.size(); ++other) {
+    if (sent_[other] == sent && keys_[other] == keys_[slot]) shifted_ = true;
+  }
+}
+
+Steps::Place Steps::follow(const Request& request) {
+  const Key& key = request.key;
   ++followed_;
   if (key == keys_[next_]) {
     strangers_ = 0;
     const std::size_t slot = next_;
     next_ = (next_ + 1) % keys_.size();
+    watch(slot, request.send);
     return {.slot = slot};
   }
   const std::vector<std::size_t> slots = slots_of(key);
@@ -49,24 +60,24 @@ void Steps::learn() {
     check_at_ = 0;
     return;
   }
-  if (cycle_.calls() < check_at_) return;
+  const std::size_t calls = cycle_.calls();
+  if (calls < check_at_ || calls > despair) return;
   const std::size_t patient_until = std::max(patience, 8 * shortest);
-  const bool patient = cycle_.calls() < patient_until;
   const std::size_t kept = cycle_.length_with_kept_buffers();
+  const bool patient = calls < patient_until;
   const std::vector<std::uint64_t> lengths =
       exchange_(kept != 0 || patient ? kept : cycle_.length_with_settled_buffers());
-  const bool all_know = std::ranges::find(lengths, 0u) == lengths.end();
-  if (!all_know && patient) {
-    check_at_ = std::min(patient_until,
-                         cycle_.calls() + std::max<std::size_t>(cycle_.calls() / 2, shortest));
+  if (std::ranges::find(lengths, 0u) != lengths.end()) {
+    check_at_ = calls + std::max<std::size_t>(calls / 2, shortest);
+    if (patient) check_at_ = std::min(check_at_, patient_until);
+    puzzled_ = calls == patient_until;
     return;
   }
   std::size_t length = shortest;
   for (const std::uint64_t other : lengths) {
-    const std::size_t both = std::lcm(length, std::max<std::size_t>(other, 1));
+    const std::size_t both = std::lcm(length, static_cast<std::size_t>(other));
     if (both <= Cycle::longest) length = both;  // too long a step costs memory, never correctness
   }
-  by_buffers_ = all_know;
   shortest_ = shortest;
   settle(length);
 }
@@ -77,6 +88,11 @@ void Steps::settle(std::size_t length) {
   next_ = 0;
   followed_ = strangers_ = 0;
   changed_ = true;
+  sent_ = cycle_.last_sent(length);
+  watched_ = sent_.size() == length && std::ranges::any_of(keys_, [&](const Key& key) {
+               return std::ranges::count(keys_, key) > 1;
+             });
+  shifted_ = false;
 }
 
 void Steps::forget() {
@@ -87,6 +103,12 @@ void Steps::forget() {
   keys_.clear();
   cycle_ = Cycle();
   check_at_ = 0;
+}
+
+void Steps::begin_anew() {
+  forget();
+  old_shortest_ = 0;  // a step of nothing: none of its places is carried over
+  shifted_ = false;
 }
 
 std::vector<std::size_t> Steps::slots_of(const Key& key) const {
@@ -103,10 +125,20 @@ Steps::Change Steps::take_change() {
   const auto kept = std::ranges::count_if(change.from, [](auto slot) { return slot != no_slot; });
   change.lost = old_keys_.size() - static_cast<std::size_t>(kept);
   change.repetitions = keys_.size() / shortest_;
-  change.known_by_buffers = by_buffers_;
   changed_ = false;
   old_keys_.clear();
   return change;
+}
+
+bool repeats_inside(const std::vector<Key>& keys) {
+  for (std::size_t turn = 1; turn < keys.size(); ++turn) {
+    bool same = true;
+    for (std::size_t i = 0; same && i < keys.size(); ++i) {
+      same = keys[i] == keys[(i + turn) % keys.size()];
+    }
+    if (same) return true;
+  }
+  return false;
 }
 
 std::vector<std::size_t> carry_over(const std::vector<Key>& old, std::size_t shortest,

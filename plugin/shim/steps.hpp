@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "shim/call.hpp"
@@ -34,6 +35,17 @@ class Steps {
   /// Of the next call. Collective every now and then, at the same calls on every rank.
   [[nodiscard]] Place place(const Request& request);
 
+  /// Whether the calls repeat, but not their buffers: then it is not known how many tensors there
+  /// are, nor whether this is a step at all, and nothing is sparsified. Once.
+  [[nodiscard]] bool take_puzzled() noexcept { return std::exchange(puzzled_, false); }
+
+  /// Whether tensors of equal keys stand in the step, which only their order tells apart; whether a
+  /// call has come with the buffer of another of them, so that the order cannot be trusted; and an
+  /// end to it, which keeps nothing.
+  [[nodiscard]] bool must_be_watched() const noexcept { return watched_; }
+  [[nodiscard]] bool is_shifted() const noexcept { return shifted_; }
+  void begin_anew();
+
   /// The keys of a step's calls; empty while it is being learned.
   [[nodiscard]] const std::vector<Key>& keys() const noexcept { return keys_; }
 
@@ -50,7 +62,8 @@ class Steps {
   [[nodiscard]] Change take_change();
 
  private:
-  [[nodiscard]] Place follow(const Key& key);
+  [[nodiscard]] Place follow(const Request& request);
+  void watch(std::size_t slot, const void* sent);
   void learn();
   void forget();
   void settle(std::size_t length);
@@ -64,9 +77,15 @@ class Steps {
   std::size_t next_ = 0;                         // slot
   std::size_t followed_ = 0;                     // calls since the step was learned
   std::size_t strangers_ = 0;                    // in a row
+  std::vector<const void*> sent_;                // [slot] when the step was learned
+  bool watched_ = false;
+  bool shifted_ = false;
+  bool puzzled_ = false;
   bool changed_ = false;
-  bool by_buffers_ = true;
 };
+
+/// Whether another rotation of the keys is the same sequence.
+[[nodiscard]] bool repeats_inside(const std::vector<Key>& keys);
 
 /// For each of `keys` the place in `old` of the same tensor, or Steps::no_slot. shortest: of the
 /// sequence that `old` is repetitions of.

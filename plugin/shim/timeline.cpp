@@ -18,9 +18,14 @@ Timeline::Timeline(const std::string& path) : file_(std::fopen(path.c_str(), "we
   std::fputs("[", file_);
 }
 
-Timeline::~Timeline() {
+Timeline::~Timeline() { close(); }
+
+void Timeline::close() noexcept {
+  const std::lock_guard lock(mutex_);
+  if (file_ == nullptr) return;
   std::fputs("\n]\n", file_);
   std::fclose(file_);
+  file_ = nullptr;
 }
 
 /// The closing bracket may be missing in this format: what a killed program leaves can be read.
@@ -32,6 +37,7 @@ void Timeline::write(const std::string& event) {
 
 void Timeline::add(const Call& call, const StageTimes& times) noexcept try {
   const std::lock_guard lock(mutex_);
+  if (file_ == nullptr) return;
   const auto event = [&](const std::string& name, Clock::time_point begin, Clock::time_point end) {
     return json{{"name", name},
                 {"cat", "sparccl"},

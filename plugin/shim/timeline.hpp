@@ -34,6 +34,9 @@ class Timeline {
   };
   void add(const Call& call, const StageTimes& times) noexcept;
 
+  /// Ends the file; what is added later is dropped.
+  void close() noexcept;
+
  private:
   using Clock = std::chrono::steady_clock;
   [[nodiscard]] double us(Clock::time_point time) const noexcept {

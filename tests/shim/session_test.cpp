@@ -37,7 +37,8 @@ class Rank {
     std::vector<float>& gradient = buffers_[tensor];
     gradient.resize(entries);
     result_.resize(entries);
-    for (std::size_t i = 0; i < entries; ++i) gradient[i] = value(rank_, i, number_);
+    const std::uint64_t step = first_value_ + number_;
+    for (std::size_t i = 0; i < entries; ++i) gradient[i] = value(rank_, i, step);
     const Request request{gradient.data(),
                           result_.data(),
                           {entries, DataType::float32, Reduction::sum},
@@ -48,6 +49,7 @@ class Rank {
   [[nodiscard]] static float value(int rank, std::size_t i, std::uint64_t call) {
     return static_cast<float>((i * 7 + call * 13 + static_cast<std::size_t>(rank) * 5) % 31) - 15;
   }
+  void begin_values_at(std::uint64_t call) { first_value_ = call; }
   [[nodiscard]] const std::vector<float>& result() const { return result_; }
   Process& process() { return process_; }
   Session& session() { return session_; }
@@ -58,6 +60,7 @@ class Rank {
   std::map<std::size_t, std::vector<float>> buffers_;
   std::vector<float> result_;
   std::uint64_t number_ = 0;
+  std::uint64_t first_value_ = 0;
   Session session_;
 };
 
@@ -216,6 +219,63 @@ TEST(Session, GoesOnFromItsStateWithTheSameBits) {
   EXPECT_EQ(first, second);
   const auto fresh = run(scratch("sparccl_session_fresh"), 20);
   EXPECT_NE(first, fresh);  // the state was loaded, and it matters
+}
+
+TEST(Session, GoesOnAsIfItHadNeverStopped) {
+  const Variables variables{{"SPARCCL_MATCH", "calls:0-1/2"},
+                            {"SPARCCL_DENSITY", "0.01"},
+                            {"SPARCCL_WARMUP_STEPS", "3"},
+                            {"SPARCCL_SCHEDULE", "dgc:2"}};
+  const fs::path directory = scratch("sparccl_session_parts");
+  const auto part = [&](std::uint64_t first, std::uint64_t last, bool saved) {
+    std::vector<std::vector<float>> results(2);
+    test::on_local_ranks(2, [&](Communicator& communicator) {
+      Variables own = variables;
+      if (saved) own["SPARCCL_STATE_DIR"] = directory.string();
+      Rank rank(own, communicator);
+      rank.begin_values_at(first);
+      for (std::uint64_t call = first; call < last; ++call) {
+        const bool dense = rank.call(call % 2).has_value();
+        EXPECT_EQ(dense, call < 6);
+        if (call >= 20 && !dense) {
+          std::vector<float>& all = results[static_cast<std::size_t>(communicator.rank())];
+          all.insert(all.end(), rank.result().begin(), rank.result().end());
+        }
+      }
+    });
+    return results;
+  };
+  const auto whole = part(0, 30, false);
+  static_cast<void>(part(0, 4, true));  // in the middle of the dense steps
+  static_cast<void>(part(4, 20, true));
+  EXPECT_EQ(part(20, 30, true), whole);
+}
+
+TEST(Session, KeepsStateThatARunDidNotNeed) {
+  const fs::path directory = scratch("sparccl_session_unneeded");
+  static_cast<void>(run(directory, 8));
+  const auto size = fs::file_size(directory / "communicator0.rank0.sparccl");
+  static_cast<void>(run(directory, 1));  // the second tensor of a step has no call
+  EXPECT_EQ(fs::file_size(directory / "communicator0.rank0.sparccl"), size);
+}
+
+TEST(Session, TellsAllRanksOfAStateThatIsDamagedOnOne) {
+  const fs::path directory = scratch("sparccl_session_damaged");
+  static_cast<void>(run(directory, 8));
+  {
+    std::fstream file(directory / "communicator0.rank1.sparccl",
+                      std::ios::binary | std::ios::in | std::ios::out);
+    file.seekp(300);
+    file.put('x');
+  }
+  for (const char* const match : {"calls:0-1/2", "auto"}) {
+    const std::string words = error_on_all(2, [&](Communicator& communicator) {
+      Rank rank({{"SPARCCL_STATE_DIR", directory.string()}, {"SPARCCL_MATCH", match}},
+                communicator);
+    });
+    EXPECT_NE(words.find("rank 1: state file"), std::string::npos) << words;
+    EXPECT_NE(words.find("checksum"), std::string::npos) << words;
+  }
 }
 
 TEST(Session, RefusesStateOfAnotherWorld) {

@@ -48,13 +48,13 @@ class Calls {
   Steps steps_;
 };
 
+constexpr auto none = Steps::no_slot;
+
 std::string times(int n, std::string_view letters) {
   std::string all;
   for (int i = 0; i < n; ++i) all += letters;
   return all;
 }
-
-constexpr auto none = Steps::no_slot;
 
 TEST(Steps, AreLearned) {
   Calls calls;
@@ -84,12 +84,38 @@ TEST(Steps, AreAsLongAsTheRankThatSeesMost) {
   EXPECT_EQ(others("AAAAAA", 2), "012345");
 }
 
-TEST(Steps, AreLearnedWhereBuffersNeverRepeat) {
+TEST(Steps, AreNotLearnedWhereBuffersNeverComeBack) {
   Calls calls({0});
-  const std::string places = calls(times(80, "A"));
-  EXPECT_EQ(places.find('0'), 64u);  // after as many calls as it waits for
-  EXPECT_FALSE(calls.steps().take_change().known_by_buffers);
-  EXPECT_LE(calls.exchanges(), 6);
+  const std::string places = calls(times(63, "A"));
+  EXPECT_FALSE(calls.steps().take_puzzled());
+  EXPECT_EQ(calls("A"), ".");
+  EXPECT_TRUE(calls.steps().take_puzzled());  // that is said, once
+  EXPECT_FALSE(calls.steps().take_puzzled());
+  EXPECT_EQ(calls(times(20'000, "A")).find('0'), std::string::npos);
+  EXPECT_FALSE(calls.steps().take_puzzled());
+  EXPECT_LE(calls.exchanges(), 24);
+}
+
+TEST(Steps, SeeThatTheOrderIsBroken) {
+  Calls calls;
+  EXPECT_EQ(calls("AAAAAAAAAAAA", 2), "............");
+  EXPECT_EQ(calls("AAAA", 2), "0101");
+  EXPECT_TRUE(calls.steps().must_be_watched());
+  EXPECT_FALSE(calls.steps().is_shifted());
+  EXPECT_EQ(calls("A", 2), "0");  // once more than it should
+  EXPECT_FALSE(calls.steps().is_shifted());
+  EXPECT_EQ(calls("AA", 2), "10");  // the buffers of 0 and 1
+  EXPECT_TRUE(calls.steps().is_shifted());
+  calls.steps().begin_anew();
+  EXPECT_EQ(calls("AAAAAAAAAAAA", 2), "............");
+  EXPECT_EQ(calls.steps().take_change().from, (std::vector<std::size_t>{none, none}));
+  EXPECT_EQ(calls("AA", 2), "01");
+}
+
+TEST(Steps, OfKeysThatStandOnceNeedNoWatch) {
+  Calls calls;
+  static_cast<void>(calls(times(5, "ABC")));
+  EXPECT_FALSE(calls.steps().must_be_watched());
 }
 
 TEST(Steps, ThatNeverRepeatAreNotLearned) {
@@ -147,6 +173,13 @@ std::vector<Key> keys(std::string_view letters) {
   std::vector<Key> all;
   for (const char letter : letters) all.push_back(key_of(letter));
   return all;
+}
+
+TEST(RepeatsInside, TellsStepsThatMayBeginAnywhere) {
+  EXPECT_TRUE(repeats_inside(keys("AA")));
+  EXPECT_TRUE(repeats_inside(keys("ABAB")));
+  EXPECT_FALSE(repeats_inside(keys("A")));
+  EXPECT_FALSE(repeats_inside(keys("AAB")));
 }
 
 TEST(CarryOver, FollowsARotation) {

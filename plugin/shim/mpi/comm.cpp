@@ -101,6 +101,7 @@ void Comm::end_all() noexcept {
     ended.swap(all().comms);
   }
   for (Comm* const comm : ended) delete comm;
+  forget_world();
 }
 
 Comm::Comm(MPI_Comm comm) : comm_(comm), label_(name_of(comm)) {
@@ -122,8 +123,7 @@ Comm::~Comm() {
   const bool sound =
       session_ == nullptr || session_->communicator().async_error() == Result::success;
   session_.reset();
-  if (duplicating_ != MPI_REQUEST_NULL) return;  // a rank never came: there is nothing to free
-  if (duplicate_ != MPI_COMM_NULL && sound) PMPI_Comm_free(&duplicate_);
+  if (!is_world() && duplicate_ != MPI_COMM_NULL && sound) PMPI_Comm_free(&duplicate_);
 }
 
 Comm::Admission Comm::admit(const Arguments& arguments, bool nonblocking) {
@@ -134,19 +134,21 @@ Comm::Admission Comm::admit(const Arguments& arguments, bool nonblocking) {
   request.recv = arguments.recv;
   const Found found = key_of(arguments);
   if (found.key) request.key = *found.key;
-  admission.refused = found.key ? refuses(arguments, request, nonblocking) : found.reason;
+  admission.refused = found.key ? refuses(request, nonblocking) : found.reason;
   if (process().settings().disable) admission.refused = Reason::disabled;
   return admission;
 }
 
-std::optional<Reason> Comm::refuses(const Arguments& arguments, const Request& request,
-                                    bool nonblocking) const {
+std::optional<Reason> Comm::refuses(const Request& request, bool nonblocking) const {
   if (intercomm_) return Reason::intercomm;
   if (size_ < 2) return Reason::one_rank;
   if (const auto reason = process().refuses(request.key, request.number)) return reason;
   if (nonblocking && !may_thread_) return Reason::no_threads;
+  if (nonblocking && !met_ && !is_world()) return Reason::not_met;
   host::look_for_driver();  // the program may have loaded it since
-  if (!host::device_memory_at(arguments.recv).empty()) return Reason::device_memory;
+  for (const void* const buffer : {request.send, static_cast<const void*>(request.recv)}) {
+    if (!host::device_memory_at(buffer).empty()) return Reason::device_memory;
+  }
   return std::nullopt;
 }
 
@@ -158,20 +160,13 @@ void Comm::pass(Reason reason, const Arguments& arguments, const Request& reques
 }
 
 std::optional<Reason> Comm::reduce(const Request& request) {
-  begin_duplicate();
+  met_ = true;
   worker_.finish();
   return carry_out(request);
 }
 
 int Comm::start(const Arguments& arguments, const Request& made, MPI_Request* request) {
-  begin_duplicate();
   return worker_.start([this, arguments, made] { return work(arguments, made); }, comm_, request);
-}
-
-/// Nonblocking: a rank whose first call is MPI_Iallreduce must not wait here for the others.
-void Comm::begin_duplicate() {
-  if (std::exchange(began_duplicate_, true)) return;
-  PMPI_Comm_idup(comm_, &duplicate_, &duplicating_);
 }
 
 /// Once: ranks that have failed to make one are not at the same place any more.
@@ -188,15 +183,25 @@ Session& Comm::session() {
   return *session_;
 }
 
+/// In a blocking call, but of MPI_COMM_WORLD, whose communicator is there already.
 void Comm::make_session() {
-  const std::uint64_t timeout_ms = process().settings().timeout_ms;
-  if (duplicating_ != MPI_REQUEST_NULL && !wait(duplicating_, timeout_ms)) {
-    throw Error(Result::timeout,
-                label_ +
-                    ": expected an allreduce of every rank, found one that did not "
-                    "call within " +
-                    std::to_string(timeout_ms) + " ms");
+  if (is_world() && world().communicator) {
+    duplicate_ = world().duplicate;
+    session_ = std::make_unique<Session>(process(), *world().communicator, label_, state_stem_);
+    return;
   }
+  const std::uint64_t timeout_ms = process().settings().timeout_ms;
+  auto made = std::make_unique<MPI_Comm>(MPI_COMM_NULL);
+  MPI_Request duplicating = MPI_REQUEST_NULL;
+  PMPI_Comm_idup(comm_, made.get(), &duplicating);
+  if (!wait(duplicating, timeout_ms)) {
+    static_cast<void>(made.release());  // MPI may still write to it, for ever
+    throw Error(Result::timeout, label_ +
+                                     ": expected an allreduce of every rank, found one that did "
+                                     "not call within " +
+                                     std::to_string(timeout_ms) + " ms");
+  }
+  duplicate_ = *made;
   session_ = std::make_unique<Session>(process(), mpi_communicator(duplicate_, {timeout_ms}),
                                        label_, state_stem_);
 }

@@ -48,11 +48,10 @@ class Comm {
  private:
   explicit Comm(MPI_Comm comm);
 
-  void begin_duplicate();
   [[nodiscard]] Session& session();
   void make_session();
-  [[nodiscard]] std::optional<Reason> refuses(const Arguments& arguments, const Request& request,
-                                              bool nonblocking) const;
+  [[nodiscard]] bool is_world() const noexcept { return comm_ == MPI_COMM_WORLD; }
+  [[nodiscard]] std::optional<Reason> refuses(const Request& request, bool nonblocking) const;
   std::optional<Reason> carry_out(const Request& request);
   [[nodiscard]] int dense(const Arguments& arguments) const noexcept;
   [[nodiscard]] int work(const Arguments& arguments, const Request& request) noexcept;
@@ -65,9 +64,8 @@ class Comm {
   bool may_thread_ = false;
   std::uint64_t calls_ = 0;
 
-  bool began_duplicate_ = false;
-  MPI_Comm duplicate_ = MPI_COMM_NULL;  // these two: of whoever carries out calls
-  MPI_Request duplicating_ = MPI_REQUEST_NULL;
+  bool met_ = false;  // in a blocking call: its communicator has been made, or not in vain tried
+  MPI_Comm duplicate_ = MPI_COMM_NULL;
   std::unique_ptr<Session> session_;
   std::optional<Error> failed_;  // why there is no session
   Worker worker_;

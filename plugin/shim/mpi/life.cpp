@@ -1,6 +1,7 @@
 #include "shim/mpi/life.hpp"
 
 #include <mpi.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -24,6 +25,7 @@ namespace {
 [[gnu::constructor]] void read_settings_at_load() { static_cast<void>(process()); }
 
 bool finalized = false;
+pid_t own_process = 0;  // children that were forked say nothing
 bool is_first = false;  // rank 0 of MPI_COMM_WORLD
 
 std::string whose() {
@@ -43,6 +45,8 @@ void end_at_finalize() {
 }
 
 void begin() {
+  own_process = getpid();
+  process().set_rank(world_rank());
   if (greet_world()) Promise::prepare();
   end_at_finalize();
   is_first = world_rank() == 0;
@@ -51,7 +55,7 @@ void begin() {
     if (is_first) process().log().print(process().tally().table(who));
   });
   std::atexit([] {
-    if (finalized || !is_first) return;
+    if (finalized || !is_first || getpid() != own_process) return;
     process().log().print(process().tally().table("rank 0, which ends without MPI_Finalize"));
     process().close_timelines();
   });

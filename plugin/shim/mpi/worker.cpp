@@ -15,20 +15,28 @@ Worker::~Worker() {
   if (thread_.joinable()) thread_.join();
 }
 
+/// Signals are the program's: none is to be handled on a thread that it does not know.
+void Worker::start_thread() {
+  if (thread_.joinable()) return;
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  try {
+    thread_ = std::thread([this] { run(); });
+  } catch (...) {
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    throw;
+  }
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
 int Worker::start(std::function<int()> work, MPI_Comm comm, MPI_Request* request) {
+  const std::lock_guard lock(mutex_);
+  start_thread();
   Task task{std::move(work), std::make_unique<Promise>()};
   const int code = task.promise->open(comm, request);
   if (code != MPI_SUCCESS) return code;
-  const std::lock_guard lock(mutex_);
   tasks_.push_back(std::move(task));
-  if (!thread_.joinable()) {
-    // Signals are the program's: none is to be handled on a thread that it does not know.
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    thread_ = std::thread([this] { run(); });
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  }
   changed_.notify_all();
   return MPI_SUCCESS;
 }

@@ -23,7 +23,8 @@ class Worker {
   Worker& operator=(const Worker&) = delete;
 
   /// work: returns a code of MPI's, which MPI_Wait and its kin return, as far as promise.hpp has
-  /// it. comm: whose error handler they call. Returns MPI's own code.
+  /// it. comm: whose error handler they call. Returns MPI's own code. Throws where no
+  /// thread can be had.
   [[nodiscard]] int start(std::function<int()> work, MPI_Comm comm, MPI_Request* request);
 
   /// Waits until nothing is under way.
@@ -34,6 +35,7 @@ class Worker {
     std::function<int()> work;
     std::unique_ptr<Promise> promise;
   };
+  void start_thread();
   void run() noexcept;
 
   std::mutex mutex_;

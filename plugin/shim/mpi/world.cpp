@@ -5,6 +5,8 @@
 #include <optional>
 #include <vector>
 
+#include <sparccl/mpi.hpp>
+
 #include "shim/greeting.hpp"
 #include "shim/mpi/calls.hpp"
 #include "shim/process.hpp"
@@ -47,11 +49,29 @@ void greet() {
     static_cast<void>(new std::vector<std::byte>(std::move(all)));  // MPI may still write to it
     nobody_came();
   }
-  PMPI_Comm_free(&own);
   require_agreement(all);
+  if (process().settings().disable) {
+    PMPI_Comm_free(&own);
+    return;
+  }
+  world().duplicate = own;
+  world().communicator = mpi_communicator(own, {timeout_ms});
 }
 
 }  // namespace
+
+World& world() noexcept {
+  static World& instance = *new World;
+  return instance;
+}
+
+void forget_world() noexcept {
+  World& known = world();
+  if (!known.communicator) return;
+  const bool sound = known.communicator->async_error() == Result::success;
+  known.communicator.reset();
+  if (sound) PMPI_Comm_free(&known.duplicate);
+}
 
 bool greet_world() {
   if (world_size() < 2) return true;

@@ -1,13 +1,15 @@
 // A program that knows nothing of the shim. Two tensors a step and the average of a loss, as a
 // trainer has them; what it does besides is its first argument.
 //
-//   run STEPS            prints a hash of all results
-//   returns STEPS        errors are returned: prints the first one, and how long its call took
+//   run STEPS [FIRST]    prints a hash of all results; the data are those of the steps from FIRST
+//   on returns STEPS        errors are returned: prints the first one, and how long its call took
 //   stops STEPS RANK     that rank makes no more calls after so many steps; errors are returned
 //   dies STEPS RANK      that rank is killed after so many steps; errors are returned
 //   signals STEPS        rank 0 gets SIGUSR2 and the last rank SIGUSR1 after 20 steps
 //   unaligned STEPS      buffers begin at any byte
 //   moving STEPS         no buffer is used twice
+//   orders STEPS         rank 0 begins a nonblocking call before a blocking one on another
+//                        communicator and before one is made, rank 1 after it
 #include <mpi.h>
 
 #include <chrono>
@@ -53,6 +55,7 @@ struct Client {
   int rank = 0;
   int size = 1;
   std::uint64_t results = 14695981039346656037u;
+  std::uint64_t last = 0;  // of the last step alone
   std::size_t offset = 0;
   bool moving = false;
   std::list<Buffers> buffers;
@@ -71,9 +74,11 @@ struct Client {
     int code = MPI_Allreduce(a.data(), sum.data(), n, MPI_FLOAT, MPI_SUM, MPI_COMM_WORLD);
     if (code != MPI_SUCCESS) return code;
     results = hash(results, sum.data(), 4 * n);
+    last = hash(14695981039346656037u, sum.data(), 4 * n);
     code = MPI_Allreduce(MPI_IN_PLACE, b.data(), n, MPI_DOUBLE, MPI_SUM, MPI_COMM_WORLD);
     if (code != MPI_SUCCESS) return code;
     results = hash(results, b.data(), 8 * n);
+    last = hash(last, b.data(), 8 * n);
     double loss = 1;
     code = MPI_Allreduce(MPI_IN_PLACE, &loss, 1, MPI_DOUBLE, MPI_SUM, MPI_COMM_WORLD);
     if (loss != size && code == MPI_SUCCESS)
@@ -96,6 +101,45 @@ void say_error(int code, double seconds) {
   std::fflush(stdout);
 }
 
+/// Legal in MPI, and it must not hang: no rank may wait in its nonblocking call for the others'.
+int try_both_orders(const Client& client, int steps) {
+  constexpr int n = 3000;
+  std::vector<float> a(n), b(n), sum_a(n), sum_b(n);
+  MPI_Comm other = MPI_COMM_NULL;
+  MPI_Comm_dup(MPI_COMM_WORLD, &other);
+  bool exact = true;
+  for (int step = 0; step < steps; ++step) {
+    for (int i = 0; i < n; ++i) {
+      a[static_cast<std::size_t>(i)] = value(client.rank, step, i);
+      b[static_cast<std::size_t>(i)] = value(client.rank, step, i + 5);
+    }
+    MPI_Request request = MPI_REQUEST_NULL;
+    MPI_Comm made = MPI_COMM_NULL;
+    const auto begin = [&] {
+      MPI_Iallreduce(a.data(), sum_a.data(), n, MPI_FLOAT, MPI_SUM, MPI_COMM_WORLD, &request);
+    };
+    if (client.rank == 0) begin();
+    MPI_Comm_dup(other, &made);
+    MPI_Allreduce(b.data(), sum_b.data(), n, MPI_FLOAT, MPI_SUM, other);
+    if (client.rank != 0) begin();
+    MPI_Wait(&request, MPI_STATUS_IGNORE);
+    MPI_Comm_free(&made);
+    for (int i = 0; i < n; ++i) {
+      float x = 0, y = 0;
+      for (int rank = 0; rank < client.size; ++rank) {
+        x += value(rank, step, i);
+        y += value(rank, step, i + 5);
+      }
+      const auto at = static_cast<std::size_t>(i);
+      exact = exact && sum_a[at] == x && sum_b[at] == y;
+    }
+  }
+  std::printf("rank %d: sums are %s\n", client.rank, exact ? "exact" : "wrong");
+  MPI_Comm_free(&other);
+  MPI_Finalize();
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -112,6 +156,9 @@ int main(int argc, char** argv) {
 
   client.moving = mode == "moving";
 
+  const int first = mode == "run" && argc > 3 ? victim : 0;
+  if (mode == "orders") return try_both_orders(client, steps);
+
   for (int step = 0; loses_one || step < steps; ++step) {
     if (loses_one && step == steps && client.rank == victim) {
       if (mode == "dies") std::raise(SIGKILL);
@@ -123,7 +170,7 @@ int main(int argc, char** argv) {
       std::this_thread::sleep_for(std::chrono::milliseconds(100));
     }
     const Clock::time_point begin = Clock::now();
-    const int code = client.step(step);
+    const int code = client.step(first + step);
     if (code == MPI_SUCCESS) continue;
     say_error(code, std::chrono::duration<double>(Clock::now() - begin).count());
     if (loses_one) wait_and_end();
@@ -131,6 +178,7 @@ int main(int argc, char** argv) {
     return 0;
   }
   std::printf("rank %d: %016llx\n", client.rank, static_cast<unsigned long long>(client.results));
+  std::printf("rank %d last: %016llx\n", client.rank, static_cast<unsigned long long>(client.last));
   MPI_Finalize();
   return 0;
 }
