@@ -13,8 +13,8 @@ const char* text_of(Reason reason) noexcept {
     case Reason::intercomm: return "an inter-communicator";
     case Reason::group: return "inside of a group";
     case Reason::capture: return "the stream is being captured";
-    case Reason::operation: return "neither sum nor avg";
-    case Reason::type: return "not a floating-point type";
+    case Reason::operation: return "an operation other than sum and average";
+    case Reason::type: return "a type that is not reduced sparsely";
     case Reason::device_memory: return "device memory";
     case Reason::host_memory: return "not memory of the rank's device";
     case Reason::small: return "fewer than SPARCCL_MIN_COUNT entries";

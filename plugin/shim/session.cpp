@@ -141,15 +141,15 @@ void Session::adopt_step() {
   }
   for (Slot& slot : slots_) end(slot);
   slots_ = std::move(slots);
-  process_.log().info(label_ + ": a step is " + std::to_string(keys.size()) +
-                      " calls, the first of " + show(keys[0]));
+  process_.log().info(label_ + ": calls of a step: " + std::to_string(keys.size()) +
+                      ", the first of " + show(keys[0]));
   if (change.lost != 0) {
     process_.log().warn(label_ +
                         ": the calls of a step have changed: " + std::to_string(change.lost) +
                         " tensors are reset, what they had not sent yet is lost");
   }
   if (change.repetitions > 1) {
-    process_.log().warn(label_ + ": calls of " + show(keys[0]) + " are about " +
+    process_.log().warn(label_ + ": calls of " + show(keys[0]) + " are of " +
                         std::to_string(change.repetitions) +
                         " tensors, as far as their buffers tell; if it is one whose buffers take "
                         "turns, say so: " +

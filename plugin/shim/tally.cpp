@@ -126,7 +126,9 @@ std::string Tally::table(std::string_view whose) const {
   if (failed_ != 0) text += line("failed", failed_, 0, 0);
   text += line("all", counted(), sum.wire_bytes + passed_bytes, sum.dense_bytes + passed_bytes);
   if (sum.steps == 0) {
-    text += "  no call was sparsified; SPARCCL_DEBUG=TRACE says of each call why\n";
+    text += counted() == 0
+                ? "  no allreduce was called where this shim could see it\n"
+                : "  no call was sparsified; SPARCCL_DEBUG=TRACE says of each call why\n";
     return text;
   }
   if (sum.non_finite_steps != 0) {

@@ -3,6 +3,11 @@
 #include <sched.h>
 
 #include <chrono>
+#include <map>
+#include <mutex>
+
+#include "shim/mpi/life.hpp"
+#include "shim/process.hpp"
 
 namespace sparccl::shim::mpi {
 
@@ -28,7 +33,9 @@ std::uint64_t bytes_of(const Arguments& arguments) noexcept {
   return size > 0 ? arguments.count * static_cast<std::uint64_t>(size) : 0;
 }
 
-int error_code(const std::string& sentence) noexcept {
+namespace {
+
+int make_code(const std::string& sentence) noexcept {
   static const int error_class = [] {
     int made = MPI_ERR_OTHER;
     return PMPI_Add_error_class(&made) == MPI_SUCCESS ? made : MPI_ERR_OTHER;
@@ -37,6 +44,31 @@ int error_code(const std::string& sentence) noexcept {
   if (PMPI_Add_error_code(error_class, &code) != MPI_SUCCESS) return MPI_ERR_OTHER;
   const std::string fits = "sparccl: " + sentence.substr(0, MPI_MAX_ERROR_STRING - 16);
   PMPI_Add_error_string(code, fits.c_str());
+  return code;
+}
+
+}  // namespace
+
+int tell(const std::string& sentence) noexcept try {
+  static std::mutex mutex;
+  static auto& codes = *new std::map<std::string, int>;
+  const std::lock_guard lock(mutex);
+  const auto found = codes.find(sentence);
+  if (found != codes.end()) return found->second;
+  process().log().warn(sentence);
+  const int code = make_code(sentence);
+  codes.emplace(sentence, code);
+  return code;
+} catch (...) {
+  return MPI_ERR_OTHER;
+}
+
+int hand_over(MPI_Comm comm, int code) noexcept {
+  MPI_Errhandler handler = MPI_ERRHANDLER_NULL;
+  PMPI_Comm_get_errhandler(comm, &handler);
+  if (handler == MPI_ERRORS_ARE_FATAL) last_words("which an error ends");
+  if (handler != MPI_ERRHANDLER_NULL) PMPI_Errhandler_free(&handler);
+  PMPI_Comm_call_errhandler(comm, code);
   return code;
 }
 

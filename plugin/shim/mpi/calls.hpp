@@ -31,8 +31,12 @@ struct Found {
 /// Of one rank's buffer; 0 where MPI does not tell.
 [[nodiscard]] std::uint64_t bytes_of(const Arguments& arguments) noexcept;
 
-/// A code of MPI's whose MPI_Error_string is this sentence.
-[[nodiscard]] int error_code(const std::string& sentence) noexcept;
+/// Logs a failure, and gives a code of MPI's whose MPI_Error_string is its sentence. A program that
+/// goes on meets the same failure at every call: it is told once.
+[[nodiscard]] int tell(const std::string& sentence) noexcept;
+
+/// To the communicator's error handler, which may end the job. Returns the code.
+int hand_over(MPI_Comm comm, int code) noexcept;
 
 /// Waits for a request of this thread's. false: not within the time; 0 waits for ever.
 [[nodiscard]] bool wait(MPI_Request& request, std::uint64_t timeout_ms);

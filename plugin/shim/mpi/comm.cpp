@@ -241,8 +241,7 @@ int Comm::work(const Arguments& arguments, const Request& request) noexcept try 
   return dense(arguments);
 } catch (const std::exception& error) {
   process().tally().failed();
-  process().log().warn(label_ + ": " + error.what());
-  return error_code(error.what());
+  return tell(label_ + ": " + error.what());
 }
 
 }  // namespace sparccl::shim::mpi

@@ -21,11 +21,9 @@ int guarded(MPI_Comm comm, const Call& call) noexcept {
     return call();
   } catch (const std::exception& error) {
     process().tally().failed();
-    process().log().warn(error.what());
-    code = error_code(error.what());
+    code = tell(error.what());
   }
-  PMPI_Comm_call_errhandler(comm, code);
-  return code;
+  return hand_over(comm, code);
 }
 
 /// dense(): MPI's own.

@@ -20,6 +20,11 @@ int MPI_Finalize(void) {
   return PMPI_Finalize();
 }
 
+int MPI_Abort(MPI_Comm comm, int code) {
+  last_words("which aborts the job");
+  return PMPI_Abort(comm, code);
+}
+
 int MPI_Comm_free(MPI_Comm* comm) {
   if (comm != nullptr) Comm::end(*comm);
   return PMPI_Comm_free(comm);

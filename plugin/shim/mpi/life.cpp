@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "shim/mpi/comm.hpp"
+#include "shim/mpi/family.hpp"
 #include "shim/mpi/promise.hpp"
 #include "shim/mpi/world.hpp"
 #include "shim/process.hpp"
@@ -22,7 +23,10 @@ const char* shim_name() noexcept { return "libsparccl-mpi"; }
 namespace mpi {
 namespace {
 
-[[gnu::constructor]] void read_settings_at_load() { static_cast<void>(process()); }
+[[gnu::constructor]] void at_load() {
+  static_cast<void>(process());
+  require_own_family();
+}
 
 bool finalized = false;
 pid_t own_process = 0;  // children that were forked say nothing
@@ -56,14 +60,14 @@ void begin() {
   });
   std::atexit([] {
     if (finalized || !is_first || getpid() != own_process) return;
-    process().log().print(process().tally().table("rank 0, which ends without MPI_Finalize"));
-    process().close_timelines();
+    last_words("which ends without MPI_Finalize");
   });
 }
 
 }  // namespace
 
 int init(int* argc, char*** argv) {
+  require_own_family();  // Python loads an MPI late
   int provided = MPI_THREAD_SINGLE;
   if (process().settings().disable) {
     const int code = PMPI_Init(argc, argv);
@@ -83,6 +87,17 @@ int init_thread(int* argc, char*** argv, int required, int* provided) {
 void begin_if_initialized() {
   static std::once_flag once;
   std::call_once(once, begin);
+}
+
+void last_words(const char* why) noexcept try {
+  if (!is_first || finalized || getpid() != own_process) return;
+  finalized = true;
+  process().log().print(process().tally().table(std::string("rank 0, ") + why));
+  if (!process().settings().state_dir.empty()) {
+    process().log().warn("SPARCCL_STATE_DIR: the state is not saved, for that waits for all ranks");
+  }
+  process().close_timelines();
+} catch (...) {
 }
 
 void before_finalize() noexcept try {

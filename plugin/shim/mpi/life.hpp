@@ -14,4 +14,7 @@ void begin_if_initialized();
 /// Ends what is left, saves, prints the table of rank 0.
 void before_finalize() noexcept;
 
+/// Rank 0's table where the job ends some other way; why: "which ...". Once.
+void last_words(const char* why) noexcept;
+
 }  // namespace sparccl::shim::mpi

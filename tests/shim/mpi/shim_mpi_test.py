@@ -152,6 +152,7 @@ class Mistakes(unittest.TestCase):
         under = run(["run", 5], [{}, {"SPARCCL_MU": "7"}])
         self.assertNotEqual(under.code, 0)
         self.assertIn('rank 1 has SPARCCL_MU = "7"', under.text)
+        self.assertIn("sparccl: rank 0, which an error ends", under.text)
         self.assertEqual(under.hashes, {})
 
     def test_a_rank_without_the_shim_is_found_in_time(self):

@@ -15,7 +15,8 @@ from harness import ARGUMENTS, linked, loaded, parse, run, scratch
 EVERY_CALL = {"SPARCCL_MATCH": "calls:0-3/7", "SPARCCL_DENSITY": "0.01"}
 # Of AddressSanitizer, where there is one: what a shell leaks, and that the shim reads between variables.
 UNCHECKED = {"ASAN_OPTIONS": "detect_leaks=0:intercept_memmem=0"}
-KINDS = ["fewer than SPARCCL_MIN_COUNT entries", "not a floating-point type", "neither sum nor avg"]
+KINDS = ["fewer than SPARCCL_MIN_COUNT entries", "a type that is not reduced sparsely",
+         "an operation other than sum and average"]
 
 
 class Unmodified(unittest.TestCase):
