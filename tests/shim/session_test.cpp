@@ -155,11 +155,14 @@ TEST(Session, FollowsTheSchedule) {
 TEST(Session, ResetsATensorThatChanges) {
   const fs::path log = scratch("sparccl_session_log");
   test::on_local_ranks(2, [&](Communicator& communicator) {
-    Variables variables{{"SPARCCL_MATCH", "calls:0/1"}};
+    Variables variables{{"SPARCCL_MATCH", "calls:0/1"}, {"SPARCCL_DENSITY", "1"}};
     if (communicator.rank() == 0) variables["SPARCCL_DEBUG_FILE"] = log.string();
     Rank rank(variables, communicator);
     EXPECT_EQ(rank.call(0), std::nullopt);
     EXPECT_EQ(rank.call(0, 3000), std::nullopt);
+    for (std::size_t i = 0; i < 3000; ++i) {
+      ASSERT_EQ(rank.result()[i], Rank::value(0, i, 1) + Rank::value(1, i, 1)) << i;
+    }
   });
   std::ifstream file(log);
   const std::string text{std::istreambuf_iterator<char>(file), {}};
