@@ -235,8 +235,10 @@ void Session::begin_step() {
   };
   if (any(2)) {
     warn_of_reset(
-        "a call came with the buffer of another tensor of its size: their order is learned anew, "
-        "and what some of them had not sent yet may have gone to others; say it: " +
+        "a call came with the buffer of another tensor of its size, and what some of them had not "
+        "sent yet may have gone to others: what only buffers tell apart is not sparsified any "
+        "more; "
+        "say it: " +
         std::string(hint));
     steps_.begin_anew();
   } else if (any(1)) {

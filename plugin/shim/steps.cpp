@@ -78,6 +78,7 @@ void Steps::learn() {
     const std::size_t both = std::lcm(length, static_cast<std::size_t>(other));
     if (both <= Cycle::longest) length = both;  // too long a step costs memory, never correctness
   }
+  if (distrusted_ && length != shortest) return;
   shortest_ = shortest;
   settle(length);
 }
@@ -108,6 +109,7 @@ void Steps::forget() {
 void Steps::begin_anew() {
   forget();
   old_shortest_ = 0;  // a step of nothing: none of its places is carried over
+  distrusted_ = true;
   shifted_ = false;
 }
 

@@ -41,7 +41,7 @@ class Steps {
 
   /// Whether tensors of equal keys stand in the step, which only their order tells apart; whether a
   /// call has come with the buffer of another of them, so that the order cannot be trusted; and an
-  /// end to it, which keeps nothing.
+  /// end to it, which keeps nothing, and after which buffers alone tell no tensors apart any more.
   [[nodiscard]] bool must_be_watched() const noexcept { return watched_; }
   [[nodiscard]] bool is_shifted() const noexcept { return shifted_; }
   void begin_anew();
@@ -81,6 +81,7 @@ class Steps {
   bool watched_ = false;
   bool shifted_ = false;
   bool puzzled_ = false;
+  bool distrusted_ = false;
   bool changed_ = false;
 };
 
