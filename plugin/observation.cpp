@@ -33,7 +33,9 @@ class StopWatch final : public StageClock {
   Clock::time_point last_;
 };
 
-void add(StageSeconds& sum, const StageSeconds& seconds) {
+}  // namespace
+
+void add(StageSeconds& sum, const StageSeconds& seconds) noexcept {
   sum.wait += seconds.wait;
   sum.accumulate += seconds.accumulate;
   sum.select += seconds.select;
@@ -41,8 +43,6 @@ void add(StageSeconds& sum, const StageSeconds& seconds) {
   sum.exchange += seconds.exchange;
   sum.merge += seconds.merge;
 }
-
-}  // namespace
 
 std::unique_ptr<StageClock> make_stop_watch() { return std::make_unique<StopWatch>(); }
 

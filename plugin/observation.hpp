@@ -21,6 +21,8 @@ class Range {
   Backend& backend_;
 };
 
+void add(StageSeconds& sum, const StageSeconds& seconds) noexcept;
+
 /// For calls that block: the host's clock at each lap. A call is done when it ends.
 [[nodiscard]] std::unique_ptr<StageClock> make_stop_watch();
 

@@ -8,7 +8,15 @@ namespace {
 
 /// Where buffers have not come back by now it is said; a while later nobody looks any more.
 constexpr std::size_t patience = 64;
-constexpr std::size_t despair = 2 * Cycle::longest;
+constexpr std::size_t despair = 16 * Cycle::longest;  // the longest step is seen many times
+
+/// Whether `keys` are `old` from its place `turn` on, and round again.
+bool is_turned(const std::vector<Key>& keys, const std::vector<Key>& old, std::size_t turn) {
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    if (keys[i] != old[(i + turn) % old.size()]) return false;
+  }
+  return true;
+}
 
 /// Strangers this early mean that the step was learned wrongly.
 std::size_t young(std::size_t step) { return std::max<std::size_t>(4 * step, 64); }
@@ -16,8 +24,8 @@ std::size_t young(std::size_t step) { return std::max<std::size_t>(4 * step, 64)
 }  // namespace
 
 Steps::Place Steps::place(const Request& request) {
-  cycle_.observe(request.key, request.send, request.recv);
   if (!keys_.empty()) return follow(request);
+  cycle_.observe(request.key, request.send, request.recv);
   learn();
   return {};  // what was learned holds from the next call on
 }
@@ -134,11 +142,7 @@ Steps::Change Steps::take_change() {
 
 bool repeats_inside(const std::vector<Key>& keys) {
   for (std::size_t turn = 1; turn < keys.size(); ++turn) {
-    bool same = true;
-    for (std::size_t i = 0; same && i < keys.size(); ++i) {
-      same = keys[i] == keys[(i + turn) % keys.size()];
-    }
-    if (same) return true;
+    if (is_turned(keys, keys, turn)) return true;
   }
   return false;
 }
@@ -150,11 +154,7 @@ std::vector<std::size_t> carry_over(const std::vector<Key>& old, std::size_t sho
   // which of its repetitions this is.
   if (old.size() == keys.size() && old.size() == shortest) {
     for (std::size_t turn = 0; turn < old.size(); ++turn) {
-      bool same = true;
-      for (std::size_t i = 0; same && i < keys.size(); ++i) {
-        same = keys[i] == old[(i + turn) % old.size()];
-      }
-      if (!same) continue;
+      if (!is_turned(keys, old, turn)) continue;
       for (std::size_t i = 0; i < keys.size(); ++i) from[i] = (i + turn) % old.size();
       return from;
     }

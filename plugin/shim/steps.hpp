@@ -55,8 +55,6 @@ class Steps {
     std::vector<std::size_t> from;
     std::size_t lost = 0;
     std::size_t repetitions = 1;  // of the same keys in a step: by buffers, they are other tensors
-    bool known_by_buffers =
-        true;  // false: buffers never come backed, tensors of one key may be mixed
   };
   [[nodiscard]] bool changed() const noexcept { return changed_; }
   [[nodiscard]] Change take_change();

@@ -4,6 +4,8 @@
 #include <cstdio>
 #include <vector>
 
+#include "observation.hpp"
+
 namespace sparccl::shim {
 namespace {
 
@@ -33,12 +35,7 @@ void add(Stats& sum, const Stats& stats) {
   sum.entries += stats.entries;
   sum.wire_bytes += stats.wire_bytes;
   sum.dense_bytes += stats.dense_bytes;
-  sum.seconds.wait += stats.seconds.wait;
-  sum.seconds.accumulate += stats.seconds.accumulate;
-  sum.seconds.select += stats.seconds.select;
-  sum.seconds.pack += stats.seconds.pack;
-  sum.seconds.exchange += stats.seconds.exchange;
-  sum.seconds.merge += stats.seconds.merge;
+  add(sum.seconds, stats.seconds);
 }
 
 std::string line(const char* what, std::uint64_t calls, std::uint64_t sent, std::uint64_t dense) {

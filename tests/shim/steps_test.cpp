@@ -96,6 +96,18 @@ TEST(Steps, AreNotLearnedWhereBuffersNeverComeBack) {
   EXPECT_LE(calls.exchanges(), 24);
 }
 
+TEST(Steps, MayBeAsLongAsTheySay) {
+  Calls calls;
+  Request request;
+  std::size_t slot = none;
+  for (std::size_t call = 0; call < 3 * Cycle::longest + 8; ++call) {
+    request.key = {call % Cycle::longest + 1, DataType::float32, Reduction::sum};
+    slot = calls.steps().place(request).slot;
+    ASSERT_EQ(slot == none, call < 3 * Cycle::longest) << call;
+  }
+  EXPECT_EQ(slot, 7u);
+}
+
 TEST(Steps, SeeThatTheOrderIsBroken) {
   Calls calls;
   EXPECT_EQ(calls("AAAAAAAAAAAA", 2), "............");

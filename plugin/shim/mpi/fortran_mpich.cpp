@@ -2,14 +2,9 @@
 // PMPI.
 #include <mpi.h>
 
-namespace {
+#include "shim/mpi/fortran.hpp"
 
-/// mpi_f08 may leave the last argument out.
-void report(MPI_Fint* error, int code) {
-  if (error != nullptr) *error = code;
-}
-
-}  // namespace
+using namespace sparccl::shim::mpi;
 
 #pragma GCC visibility push(default)
 extern "C" {
@@ -17,23 +12,17 @@ extern "C" {
 void mpi_init_f08_(MPI_Fint* error) { report(error, MPI_Init(nullptr, nullptr)); }
 
 void mpi_init_thread_f08_(MPI_Fint* required, MPI_Fint* provided, MPI_Fint* error) {
-  int level = MPI_THREAD_SINGLE;
-  report(error, MPI_Init_thread(nullptr, nullptr, *required, &level));
-  *provided = level;
+  fortran_init_thread(required, provided, error);
 }
 
 void mpi_finalize_f08_(MPI_Fint* error) { report(error, MPI_Finalize()); }
 
 void mpi_comm_free_f08_(MPI_Fint* comm, MPI_Fint* error) {
-  MPI_Comm handle = MPI_Comm_f2c(*comm);
-  report(error, MPI_Comm_free(&handle));
-  *comm = MPI_Comm_c2f(handle);
+  fortran_end(MPI_Comm_free, comm, error);
 }
 
 void mpi_comm_disconnect_f08_(MPI_Fint* comm, MPI_Fint* error) {
-  MPI_Comm handle = MPI_Comm_f2c(*comm);
-  report(error, MPI_Comm_disconnect(&handle));
-  *comm = MPI_Comm_c2f(handle);
+  fortran_end(MPI_Comm_disconnect, comm, error);
 }
 
 }  // extern "C"

@@ -5,6 +5,10 @@
 
 #include <array>
 
+#include "shim/mpi/fortran.hpp"
+
+using namespace sparccl::shim::mpi;
+
 namespace {
 
 using Init = void(MPI_Fint* error);
@@ -15,11 +19,6 @@ using Allreduce = void(char* send, char* recv, MPI_Fint* count, MPI_Fint* type, 
                        MPI_Fint* comm, MPI_Fint* error);
 using Iallreduce = void(char* send, char* recv, MPI_Fint* count, MPI_Fint* type, MPI_Fint* op,
                         MPI_Fint* comm, MPI_Fint* request, MPI_Fint* error);
-
-/// mpi_f08 may leave the last argument out.
-void report(MPI_Fint* error, int code) {
-  if (error != nullptr) *error = code;
-}
 
 /// Whether `buffer` is Fortran's constant of that name: the address of a common block, under one of
 /// four names in whatever the program has loaded.
@@ -53,23 +52,15 @@ extern "C" {
 void mpi_init_(MPI_Fint* error) { report(error, MPI_Init(nullptr, nullptr)); }
 
 void mpi_init_thread_(MPI_Fint* required, MPI_Fint* provided, MPI_Fint* error) {
-  int level = MPI_THREAD_SINGLE;
-  report(error, MPI_Init_thread(nullptr, nullptr, *required, &level));
-  *provided = level;
+  fortran_init_thread(required, provided, error);
 }
 
 void mpi_finalize_(MPI_Fint* error) { report(error, MPI_Finalize()); }
 
-void mpi_comm_free_(MPI_Fint* comm, MPI_Fint* error) {
-  MPI_Comm handle = MPI_Comm_f2c(*comm);
-  report(error, MPI_Comm_free(&handle));
-  *comm = MPI_Comm_c2f(handle);
-}
+void mpi_comm_free_(MPI_Fint* comm, MPI_Fint* error) { fortran_end(MPI_Comm_free, comm, error); }
 
 void mpi_comm_disconnect_(MPI_Fint* comm, MPI_Fint* error) {
-  MPI_Comm handle = MPI_Comm_f2c(*comm);
-  report(error, MPI_Comm_disconnect(&handle));
-  *comm = MPI_Comm_c2f(handle);
+  fortran_end(MPI_Comm_disconnect, comm, error);
 }
 
 void mpi_allreduce_(char* send, char* recv, MPI_Fint* count, MPI_Fint* type, MPI_Fint* op,
