@@ -52,7 +52,7 @@ void SparseAllreduce::set_k(std::uint64_t k) {
 std::uint64_t SparseAllreduce::k() const noexcept { return impl_->plan().k; }
 std::size_t SparseAllreduce::count() const noexcept { return impl_->plan().count; }
 const std::string& SparseAllreduce::name() const noexcept { return impl_->name(); }
-Stats SparseAllreduce::stats() const noexcept { return impl_->stats(); }
+Stats SparseAllreduce::stats() const { return impl_->stats(); }
 const void* SparseAllreduce::residual() const noexcept { return impl_->memory().residual; }
 void SparseAllreduce::save(const std::filesystem::path& path) const { impl_->save(path); }
 void SparseAllreduce::load(const std::filesystem::path& path) { impl_->load(path); }

@@ -261,7 +261,7 @@ void SparseAllreduce::Impl::set_options(const Options& options) {
   options_ = options;
 }
 
-Stats SparseAllreduce::Impl::stats() const noexcept {
+Stats SparseAllreduce::Impl::stats() const {
   const Report& report = *memory_.report;
   Stats stats;
   stats.steps = report.steps;

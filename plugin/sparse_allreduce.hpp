@@ -53,7 +53,7 @@ class SparseAllreduce::Impl {
   [[nodiscard]] const Plan& plan() const noexcept { return plan_; }
   [[nodiscard]] const Options& options() const noexcept { return options_; }
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
-  [[nodiscard]] Stats stats() const noexcept;
+  [[nodiscard]] Stats stats() const;
   [[nodiscard]] const Memory& memory() const noexcept { return memory_; }
   [[nodiscard]] Communicator::Impl& communicator() const noexcept { return *communicator_; }
 

@@ -73,6 +73,17 @@ const char* name_of(Result code) noexcept {
   return "unknown result code";
 }
 
+const char* name_of(Path path) noexcept {
+  switch (path) {
+    case Path::automatic: return "auto";
+    case Path::dense: return "dense";
+    case Path::allgather: return "allgather";
+    case Path::split: return "split";
+    case Path::hierarchical: return "hierarchical";
+  }
+  return "unknown path";
+}
+
 bool is_floating_point(DataType type) noexcept {
   return type == DataType::float16 || type == DataType::bfloat16 || type == DataType::float32 ||
          type == DataType::float64;

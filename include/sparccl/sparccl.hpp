@@ -42,12 +42,23 @@ struct Options {
   /// sum or avg. An avg divides the sum by the number of ranks.
   Reduction reduction = Reduction::sum;
   NonFinite non_finite = NonFinite::propagate;
+  /// How entries reach the other ranks. The same inputs give the same bits in every run, but under
+  /// automatic: it goes by measured costs, which differ from run to run.
+  Path path = Path::allgather;
 };
 
 struct CommunicatorOptions {
   /// How long a call waits for a rank that has not arrived, or over MPI for a transfer under way,
   /// before it throws Result::timeout. 0 waits for ever, as NCCL and MPI do.
   std::uint64_t timeout_ms = 0;
+  /// Ranks r / ranks_per_node of equal value share a node, for Path::hierarchical and the cost
+  /// model. 0: as the transport finds them: by shared memory over MPI, by hosts over NCCL, all on
+  /// one for threads.
+  int ranks_per_node = 0;
+  /// Where the costs that Path::automatic goes by come from: "probe" measures them at the first
+  /// call that needs them; "off" takes Path::allgather for granted; anything else is a file that
+  /// sparccl_plan --probe wrote. Empty: the variable SPARCCL_CALIBRATION, or probe.
+  std::string calibration = {};
 };
 
 class Backend;
@@ -147,6 +158,8 @@ struct Stats {
   std::uint64_t workspace_bytes = 0;  ///< memory held besides: history, candidates, packets
   StageSeconds seconds;
   StageSeconds last_seconds;
+  Path path = Path::allgather;  ///< that the next call takes; automatic: not chosen yet
+  std::string path_reason;      ///< why: "asked for", or what the cost model predicts of each
 };
 
 /// The sparse replacement of a dense allreduce, bound to one named tensor. Holds the residual
@@ -199,7 +212,7 @@ class SPARCCL_API SparseAllreduce {
   [[nodiscard]] std::uint64_t k() const noexcept;
   [[nodiscard]] std::size_t count() const noexcept;
   [[nodiscard]] const std::string& name() const noexcept;
-  [[nodiscard]] Stats stats() const noexcept;
+  [[nodiscard]] Stats stats() const;
 
   /// The residual: [count] f32, or f64 for a float64 tensor; memory of the communicator's kind;
   /// valid until the next call.

@@ -41,6 +41,15 @@ enum class NonFinite : std::int32_t {
               ///< over NCCL, where calls return before the gradient is read
 };
 
+/// How a step's gradient reaches the other ranks. docs/paths.md says what each costs.
+enum class Path : std::int32_t {
+  automatic = 0,  ///< the one of the others that the cost model takes for the fastest
+  dense = 1,      ///< the whole gradient, and the residual with it, by a dense allreduce
+  allgather = 2,  ///< every rank gets every rank's k entries: O(P k) bytes a rank
+  split = 3,      ///< each rank reduces one range of positions, then all get all ranges: O(k) bytes
+  hierarchical = 4,  ///< dense inside a node; between nodes each rank's shard goes the sparse way
+};
+
 /// Error codes. The values equal those of sparcclResult_t; 1 to 7 equal those of ncclResult_t.
 enum class Result : std::int32_t {
   success = 0,
@@ -73,10 +82,11 @@ class SPARCCL_API Error : public std::runtime_error {
 /// Bytes of one element. Throws Error(invalid_argument) on a value outside the enumeration.
 [[nodiscard]] SPARCCL_API std::size_t size_of(DataType type);
 
-/// Lower-case names, as in the enumerations above: "float32", "sum", "mismatch".
+/// Lower-case names: "float32", "sum", "mismatch", "auto".
 [[nodiscard]] SPARCCL_API const char* name_of(DataType type) noexcept;
 [[nodiscard]] SPARCCL_API const char* name_of(Reduction reduction) noexcept;
 [[nodiscard]] SPARCCL_API const char* name_of(Result code) noexcept;
+[[nodiscard]] SPARCCL_API const char* name_of(Path path) noexcept;  ///< "auto", "dense", ...
 
 /// float16, bfloat16, float32 or float64: the types that the sparse path reduces.
 [[nodiscard]] SPARCCL_API bool is_floating_point(DataType type) noexcept;

@@ -3,11 +3,25 @@
 
 #include <cstddef>
 #include <functional>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include <sparccl/sparccl.hpp>
 
 namespace sparccl {
+
+/// The part of a dense tensor of `count` entries that a rank holds between reduce_scatter and
+/// all_gather_shards: count / ranks entries each, and the last rank also what is left over.
+struct Shard {
+  Shard(std::size_t total, int ranks, int rank) noexcept {
+    const std::size_t each = total / static_cast<std::size_t>(ranks);
+    begin = each * static_cast<std::size_t>(rank);
+    count = rank == ranks - 1 ? total - begin : each;
+  }
+  std::size_t begin = 0;
+  std::size_t count = 0;
+};
 
 /// Calls are collective, in the same order and with the same sizes on every rank (Communicator sees
 /// to that). Buffers are memory of the backend that the transport is used with.
@@ -33,6 +47,34 @@ class Transport {
   /// Dense. send, recv: [count], equal or disjoint.
   virtual void all_reduce(const void* send, void* recv, std::size_t count, DataType type,
                           Reduction reduction, Stream stream) = 0;
+
+  /// send, recv: [size()][bytes], disjoint. Slot r of send goes to rank r, into its slot of this
+  /// rank's number. Throws as all_gather does.
+  virtual void all_to_all(const void*, void*, std::size_t, Stream) { not_there("all_to_all"); }
+
+  /// Dense. send: [count]. recv: [Shard(count, size(), rank()).count], disjoint from send: this
+  /// rank's shard of the reduction. sum alone.
+  virtual void reduce_scatter(const void*, void*, std::size_t, DataType, Stream) {
+    not_there("reduce_scatter");
+  }
+
+  /// data: [count][width bytes]. In place: this rank's shard is sent, the others' are filled in.
+  virtual void all_gather_shards(void*, std::size_t, std::size_t, Stream) {
+    not_there("all_gather_shards");
+  }
+
+  /// [size()] Which node each rank is on; nodes are numbered from 0 in the order of their lowest
+  /// ranks. May communicate: collective, like a call.
+  [[nodiscard]] virtual std::vector<int> nodes() {
+    return std::vector<int>(static_cast<std::size_t>(size()), 0);
+  }
+
+  /// A transport among the ranks that pass the same color, ordered by their ranks here. Collective;
+  /// all groups must be of one size. Its calls must be made by all ranks of this transport at the
+  /// same time, each in its own group, with the same sizes (shards may differ by their remainder).
+  /// It must not outlive this transport, and ends with it: abort() and give_up() of either end
+  /// both.
+  [[nodiscard]] virtual std::unique_ptr<Transport> group(int) { not_there("groups"); }
 
   /// Calls between these two may be carried out together, at end_group() at the latest. Only of
   /// asynchronous transports; not nested. Where one thread has groups of several transports open,
@@ -66,6 +108,12 @@ class Transport {
 
   /// From any thread. Waiting and later calls throw Error(aborted).
   virtual void abort() noexcept = 0;
+
+ private:
+  [[noreturn]] static void not_there(const char* what) {
+    throw Error(Result::invalid_usage,
+                std::string("transport: expected one with ") + what + ", found one without");
+  }
 };
 
 }  // namespace sparccl
