@@ -12,6 +12,7 @@
 
 #include <sparccl/sparccl.hpp>
 
+#include "formulas.hpp"
 #include "stage_clock.hpp"
 
 namespace sparccl {
@@ -29,7 +30,8 @@ struct Plan {
   DataType wire = DataType::float32;  ///< of the values in a packet
   double mu = 0;
   Distortion distortion = Distortion::previous;
-  bool exact = true;  ///< false: packets may hold fewer entries, and any value (SparseAllgather)
+  bool exact = true;   ///< false: packets may hold fewer entries
+  bool finite = true;  ///< false: their values may be anything
 
   /// Residual, scores and sums: float64 for float64 tensors, float32 for the others.
   [[nodiscard]] DataType accumulator() const noexcept {
@@ -44,6 +46,18 @@ struct Plan {
                : k * static_cast<std::size_t>(world_size);
   }
 };
+
+/// Path::split: positions are cut into a range for each rank, which reduces what falls into it.
+/// plugin/split_plan.hpp makes it. Bounds of the ranges are Memory::bounds.
+struct SplitPlan {
+  Plan whole;             ///< of the tensor: what a rank selects
+  Plan sent;              ///< of the packets to a range's owner: count is the longest range
+  Plan reduced;           ///< of the packets with what an owner has reduced
+  bool balances = false;  ///< whether the bounds move: to equal numbers of entries
+};
+
+/// Steps with a verdict of sum after which the ranges of a SplitPlan are balanced.
+inline constexpr std::uint64_t balance_every = 256;
 
 /// What check() found in the packets of a step.
 enum class Problem : std::uint32_t {
@@ -106,10 +120,12 @@ struct Memory {
   std::uint16_t* sent_offsets = nullptr;    // [k]
   void* sent_ratios = nullptr;              // [k] accumulator: |r|, or under Distortion::current
                                             //   the sum of what the other ranks sent
-  std::uint64_t* step = nullptr;            // [1] steps with a verdict of sum
-  std::uint64_t* call = nullptr;  // [1] packets checked: the number that the next one bears
-  Report* totals = nullptr;       // [1] what the report is made of
-  Report* report = nullptr;       // [1] shared: written, never read, by the backend
+  std::uint64_t* bounds = nullptr;  // [P + 1] of a SplitPlan's ranges: 0, ..., count. Ascending
+  std::uint64_t* demand = nullptr;  // [P] entries wanted in each range since they were balanced
+  std::uint64_t* step = nullptr;    // [1] steps with a verdict of sum
+  std::uint64_t* call = nullptr;    // [1] packets checked: the number that the next one bears
+  Report* totals = nullptr;         // [1] what the report is made of
+  Report* report = nullptr;         // [1] shared: written, never read, by the backend
 };
 
 /// One rank's packet, taken apart by plugin/wire. Backend memory.
@@ -122,9 +138,20 @@ struct Packet {
   std::uint32_t* per_block = nullptr;  // [blocks]
   std::uint16_t* offsets = nullptr;    // [k], strictly ascending within a block
   void* values = nullptr;              // [k] wire type
+  // Of a SplitPlan's packets alone:
+  std::uint64_t* wanted = nullptr;  // entries selected in the range, those that found no room
+                                    //   included; in a reduced packet of all ranks
+  std::uint32_t* blame = nullptr;   // of a reduced packet: blame_of() the first packet with flags
 };
 
 inline constexpr std::uint32_t packet_non_finite = 1;
+/// Of a reduced packet: what one rank sent to its owner was not sound.
+inline constexpr std::uint32_t packet_bad = 2;
+
+/// Rank and problem in 32 bits.
+SPARCCL_HOST_DEVICE constexpr std::uint32_t blame_of(std::int32_t rank, Problem problem) {
+  return static_cast<std::uint32_t>(rank) << 8 | static_cast<std::uint32_t>(problem);
+}
 
 /// One call's input.
 struct Step {
@@ -236,6 +263,68 @@ class Backend {
   /// of a sparse output go to the report.
   virtual void merge(const Plan& plan, const Step& step, const Memory& memory, void* workspace,
                      std::span<const Packet> packets, const Output& output) = 0;
+
+  // Path::split, after pack(), whose packet `own` stays here.
+
+  /// Scratch for these three, besides workspace_bytes(split.whole).
+  [[nodiscard]] virtual std::size_t split_bytes(const SplitPlan& split) const = 0;
+
+  /// own's entries to a packet for each range: outgoing [world_size]. Where a range has more than
+  /// split.sent.k of them, those of largest |value| go, ties to the lower position; the others
+  /// return to the residual and leave own.
+  virtual void scatter(const SplitPlan& split, const Step& step, const Memory& memory,
+                       void* workspace, void* scratch, const Packet& own,
+                       std::span<const Packet> outgoing) = 0;
+
+  /// incoming: [world_size] what the ranks sent to this rank's range. Trusts no byte of it. Their
+  /// sum in rank order, of which the split.reduced.k entries of largest |sum|, ties to the lower
+  /// position, go to outgoing; or, if a packet is bad or not finite, who sent it.
+  virtual void reduce(const SplitPlan& split, const Step& step, const Memory& memory,
+                      void* workspace, void* scratch, std::span<const Packet> incoming,
+                      const Packet& outgoing) = 0;
+
+  /// reduced: [world_size]. What check() and merge() do, for them: verdict, report, step; result
+  /// and history. An entry of own that was not reduced returns to the residual. Adds to
+  /// memory.demand, and balances the ranges when it is time. Before restore().
+  virtual void join(const SplitPlan& split, const Step& step, const Memory& memory, void* workspace,
+                    void* scratch, const Packet& own, std::span<const Packet> reduced,
+                    const Output& output) = 0;
+
+  // Path::dense.
+
+  /// send: [count] type: residual + scale * gradient, rounded to it. Nothing else changes.
+  virtual void prepare_dense(const Plan& plan, const Step& step, const Memory& memory,
+                             void* send) = 0;
+
+  /// sum: [count] type, of all ranks' `send`. If it is finite: the residual keeps what the rounding
+  /// of `send` left over, the result is the reduction, the history is empty. Else the result is NaN
+  /// and nothing has happened. Verdict, report and step as of check(). output: dense, may be the
+  /// gradient, not `sum`.
+  virtual void conclude_dense(const Plan& plan, const Step& step, const Memory& memory,
+                              void* workspace, const void* sum, const Output& output) = 0;
+
+  /// The report and step of a dense allreduce that took neither residual nor verdict.
+  virtual void count_dense(const Plan& plan, const Step& step, const Memory& memory,
+                           void* workspace) = 0;
+
+  // Path::hierarchical.
+
+  /// Between accumulate() and select(): 1 to *flag if this rank's sum was not finite, else 0.
+  virtual void tell_finite(const Plan& plan, const Step& step, void* workspace,
+                           std::uint64_t* flag) = 0;
+
+  /// If any of the flags [size] is not 0, this rank's step is as if its own sum had not been
+  /// finite.
+  virtual void hear_finite(const Plan& plan, const Step& step, const Memory& memory,
+                           void* workspace, const std::uint64_t* flags, std::size_t size) = 0;
+
+  /// to[i] = scale * from[i], rounded once; types are floating-point ones. Not aliased.
+  virtual void convert(void* to, DataType to_type, const void* from, DataType from_type,
+                       std::size_t count, double scale, Stream stream) = 0;
+
+  /// Within this backend's memory. copy: disjoint.
+  virtual void copy(void* to, const void* from, std::size_t bytes, Stream stream) = 0;
+  virtual void clear(void* memory, std::size_t bytes, Stream stream) = 0;
 
   /// Counts of the last accumulate and select. Waits for them.
   [[nodiscard]] virtual StepCounts counts(const Plan& plan, const void* workspace) const = 0;

@@ -21,7 +21,7 @@ class SparseAllgather::Impl {
     plan_ = make_plan(name_, count, DataType::float32, {.k = capacity},
                       {transport.rank(), transport.size()});
     plan_.type = plan_.wire = type;
-    plan_.exact = false;
+    plan_.exact = plan_.finite = false;
     layout_ = wire::layout(plan_);
     slots_ = communicator_->backend().allocate(world() * layout_.bytes);
     mirror_.resize(world() * layout_.bytes / sizeof(std::uint64_t));

@@ -34,6 +34,20 @@ struct Header {
 };
 static_assert(sizeof(Header) == 128 && std::is_trivially_copyable_v<Header>);
 
+struct RangeIdentity {
+  std::uint64_t fingerprint;
+  std::uint64_t call;
+};
+
+struct RangeHeader {
+  RangeIdentity identity;
+  std::uint64_t entries;
+  std::uint64_t wanted;
+  std::uint32_t flags;
+  std::uint32_t blame;
+};
+static_assert(sizeof(RangeHeader) == 40 && std::is_trivially_copyable_v<RangeHeader>);
+
 constexpr std::uint64_t magic = 0x3130307463637073;  // "spcct001"
 constexpr std::uint32_t version = 1;
 
@@ -42,9 +56,9 @@ std::size_t round_up(std::size_t bytes, std::size_t unit) {
 }
 
 std::uint64_t hash_options(const Plan& plan) {
-  const std::uint64_t options[] = {std::bit_cast<std::uint64_t>(plan.mu),
-                                   static_cast<std::uint64_t>(plan.distortion),
-                                   static_cast<std::uint64_t>(plan.exact)};
+  const std::uint64_t options[] = {
+      std::bit_cast<std::uint64_t>(plan.mu), static_cast<std::uint64_t>(plan.distortion),
+      static_cast<std::uint64_t>(plan.exact), static_cast<std::uint64_t>(plan.finite)};
   return XXH64(options, sizeof(options), 0);
 }
 
@@ -61,6 +75,24 @@ Identity identity(const Plan& plan, std::uint64_t call) {
           layout(plan).bytes};
 }
 
+void require_addressable(const Plan& plan, std::size_t packet_bytes) {
+  if (packet_bytes <=
+      std::numeric_limits<std::size_t>::max() / 2 / static_cast<std::size_t>(plan.world_size)) {
+    return;
+  }
+  throw Error(Result::invalid_argument,
+              "the packets of " + std::to_string(plan.world_size) + " ranks do not fit 64 bits");
+}
+
+Packet lists_of(const Layout& parts, void* bytes) {
+  auto* base = static_cast<std::byte*>(bytes);
+  Packet packet;
+  packet.per_block = reinterpret_cast<std::uint32_t*>(base + parts.per_block);
+  packet.offsets = reinterpret_cast<std::uint16_t*>(base + parts.offsets);
+  packet.values = base + parts.values;
+  return packet;
+}
+
 }  // namespace
 
 Layout layout(const Plan& plan) {
@@ -69,27 +101,18 @@ Layout layout(const Plan& plan) {
   parts.offsets = round_up(parts.per_block + plan.blocks() * sizeof(std::uint32_t), 8);
   parts.values = round_up(parts.offsets + plan.k * sizeof(std::uint16_t), 8);
   parts.bytes = round_up(parts.values + plan.k * size_of(plan.wire), 64);
-  if (parts.bytes >
-      std::numeric_limits<std::size_t>::max() / 2 / static_cast<std::size_t>(plan.world_size)) {
-    throw Error(Result::invalid_argument,
-                "the packets of " + std::to_string(plan.world_size) + " ranks do not fit 64 bits");
-  }
+  require_addressable(plan, parts.bytes);
   return parts;
 }
 
 Packet view(const Plan& plan, void* bytes) {
-  const Layout parts = layout(plan);
-  auto* base = static_cast<std::byte*>(bytes);
   auto* header = static_cast<Header*>(bytes);
-  Packet packet;
+  Packet packet = lists_of(layout(plan), bytes);
   packet.identity = bytes;
   packet.identity_bytes = sizeof(Identity);
   packet.call = &header->identity.call;
   packet.flags = &header->flags;
   packet.entries = &header->entries;
-  packet.per_block = reinterpret_cast<std::uint32_t*>(base + parts.per_block);
-  packet.offsets = reinterpret_cast<std::uint16_t*>(base + parts.offsets);
-  packet.values = base + parts.values;
   return packet;
 }
 
@@ -97,6 +120,38 @@ std::size_t identity_bytes() noexcept { return sizeof(Identity); }
 
 void write_identity(const Plan& plan, std::uint64_t call, void* bytes) {
   const Identity written = identity(plan, call);
+  std::memcpy(bytes, &written, sizeof(written));
+}
+
+Layout range_layout(const Plan& plan) {
+  Layout parts;
+  parts.per_block = sizeof(RangeHeader);
+  parts.offsets = parts.per_block + plan.blocks() * sizeof(std::uint32_t);
+  parts.values = round_up(parts.offsets + plan.k * sizeof(std::uint16_t), 8);
+  parts.bytes = round_up(parts.values + plan.k * size_of(plan.wire), 16);
+  require_addressable(plan, parts.bytes);
+  return parts;
+}
+
+Packet range_view(const Plan& plan, void* bytes) {
+  auto* header = static_cast<RangeHeader*>(bytes);
+  Packet packet = lists_of(range_layout(plan), bytes);
+  packet.identity = bytes;
+  packet.identity_bytes = sizeof(RangeIdentity);
+  packet.call = &header->identity.call;
+  packet.flags = &header->flags;
+  packet.entries = &header->entries;
+  packet.wanted = &header->wanted;
+  packet.blame = &header->blame;
+  return packet;
+}
+
+std::size_t range_identity_bytes() noexcept { return sizeof(RangeIdentity); }
+
+void write_range_identity(const Plan& plan, void* bytes) {
+  Identity whole = identity(plan, 0);
+  whole.bytes = range_layout(plan).bytes;
+  const RangeIdentity written{XXH64(&whole, sizeof(whole), 0), 0};
   std::memcpy(bytes, &written, sizeof(written));
 }
 

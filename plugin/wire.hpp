@@ -40,6 +40,20 @@ struct Layout {
 /// Writes them. bytes: [identity_bytes()], host memory.
 void write_identity(const Plan& plan, std::uint64_t call, void* bytes);
 
+// Packets of Path::split: the same lists for the positions of one range, behind a shorter header,
+// because each rank sends as many as there are ranks.
+//
+//   Header            40 bytes          fingerprint of the plan, call, entries, wanted, flags,
+//   blame per_block, offsets, values          as above, counted from where the range begins
+//
+// A multiple of 16 bytes.
+
+[[nodiscard]] Layout range_layout(const Plan& plan);
+[[nodiscard]] Packet range_view(const Plan& plan, void* bytes);
+[[nodiscard]] std::size_t range_identity_bytes() noexcept;
+/// The number of the call is written by the backend.
+void write_range_identity(const Plan& plan, void* bytes);
+
 /// Which field of a header differs from that of a sound one: "magic: expected ..., found ...".
 /// Empty if none does. Both in host memory.
 [[nodiscard]] std::string describe_identity(const void* sound, const void* bytes);

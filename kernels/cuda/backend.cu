@@ -150,6 +150,36 @@ class CudaBackend final : public Backend {
     }
   }
 
+  std::size_t split_bytes(const SplitPlan&) const override { not_there(); }
+  void scatter(const SplitPlan&, const Step&, const Memory&, void*, void*, const Packet&,
+               std::span<const Packet>) override {
+    not_there();
+  }
+  void reduce(const SplitPlan&, const Step&, const Memory&, void*, void*, std::span<const Packet>,
+              const Packet&) override {
+    not_there();
+  }
+  void join(const SplitPlan&, const Step&, const Memory&, void*, void*, const Packet&,
+            std::span<const Packet>, const Output&) override {
+    not_there();
+  }
+  void prepare_dense(const Plan&, const Step&, const Memory&, void*) override { not_there(); }
+  void conclude_dense(const Plan&, const Step&, const Memory&, void*, const void*,
+                      const Output&) override {
+    not_there();
+  }
+  void count_dense(const Plan&, const Step&, const Memory&, void*) override { not_there(); }
+  void tell_finite(const Plan&, const Step&, void*, std::uint64_t*) override { not_there(); }
+  void hear_finite(const Plan&, const Step&, const Memory&, void*, const std::uint64_t*,
+                   std::size_t) override {
+    not_there();
+  }
+  void convert(void*, DataType, const void*, DataType, std::size_t, double, Stream) override {
+    not_there();
+  }
+  void copy(void*, const void*, std::size_t, Stream) override { not_there(); }
+  void clear(void*, std::size_t, Stream) override { not_there(); }
+
   StepCounts counts(const Plan&, const void* workspace) const override {
     const DeviceGuard guard(device_);
     cuda::check(cudaDeviceSynchronize());
@@ -167,6 +197,10 @@ class CudaBackend final : public Backend {
   }
 
  private:
+  [[noreturn]] static void not_there() {
+    throw Error(Result::internal_error, "this path is not there on devices yet");
+  }
+
   void copy(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind) const {
     if (bytes == 0) return;
     const DeviceGuard guard(device_);

@@ -15,6 +15,7 @@ struct CheckArguments {
   Workspace<A> work;
   Packets packets;
   bool exact;
+  bool finite;
   std::uint64_t* step;
   std::uint64_t* call;
   Report* totals;
@@ -115,7 +116,7 @@ __device__ void check_block(const CheckArguments<A>& in, int rank, std::uint64_t
     const std::uint64_t before = i > first ? load(offsets + i - 1) : 0;
     if (i < last) {
       bad_position |= offset >= length || (i > first && offset <= before);
-      if (in.exact) bad_value |= !is_finite(Convert<Wire>::up(load(values + i)));
+      if (in.finite) bad_value |= !is_finite(Convert<Wire>::up(load(values + i)));
     }
     const std::uint64_t from = i > first ? before / merge_tile_size<A> : 0;
     const std::uint64_t to = offset / merge_tile_size<A>;
@@ -233,8 +234,8 @@ void check(const Plan& plan, const Step& step, const Memory& memory, void* works
              grid_threads},
             check_kernel<Wire, A>,
             {Shape<A>(plan), Workspace<A>(plan, workspace), Packets(packets), plan.exact,
-             memory.step, memory.call, memory.totals, memory.report, step.trouble, step.tensor,
-             step.wire_bytes, step.dense_bytes});
+             plan.finite, memory.step, memory.call, memory.totals, memory.report, step.trouble,
+             step.tensor, step.wire_bytes, step.dense_bytes});
       }
     });
   });

@@ -1,9 +1,11 @@
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <string>
 
 #include "host/device_memory.hpp"
 #include "host/host_stages.hpp"
+#include "host/split.hpp"
 #include "host/workspace.hpp"
 #include "visit.hpp"
 
@@ -95,6 +97,65 @@ class HostBackend final : public Backend {
   void merge(const Plan& plan, const Step&, const Memory& memory, void* workspace,
              std::span<const Packet> packets, const Output& output) override {
     host::merge(simd_, plan, memory, workspace, packets, output);
+  }
+
+  std::size_t split_bytes(const SplitPlan& split) const override {
+    return visit_accumulator(split.whole.accumulator(), [&]<class A>(Tag<A>) {
+      return host::SplitScratch<A>(split, nullptr).bytes;
+    });
+  }
+
+  void scatter(const SplitPlan& split, const Step&, const Memory& memory, void* workspace,
+               void* scratch, const Packet& own, std::span<const Packet> outgoing) override {
+    host::scatter(split, memory, workspace, scratch, own, outgoing);
+  }
+
+  void reduce(const SplitPlan& split, const Step&, const Memory& memory, void*, void* scratch,
+              std::span<const Packet> incoming, const Packet& outgoing) override {
+    host::reduce(simd_, split, memory, scratch, incoming, outgoing);
+  }
+
+  void join(const SplitPlan& split, const Step& step, const Memory& memory, void* workspace,
+            void* scratch, const Packet& own, std::span<const Packet> reduced,
+            const Output& output) override {
+    host::join(split, step, memory, workspace, scratch, own, reduced, output);
+  }
+
+  void prepare_dense(const Plan& plan, const Step& step, const Memory& memory,
+                     void* send) override {
+    host::prepare_dense(plan, step, memory, send);
+  }
+
+  void conclude_dense(const Plan& plan, const Step& step, const Memory& memory, void* workspace,
+                      const void* sum, const Output& output) override {
+    host::conclude_dense(plan, step, memory, workspace, sum, output);
+  }
+
+  void count_dense(const Plan& plan, const Step& step, const Memory& memory,
+                   void* workspace) override {
+    *static_cast<host::WorkspaceHeader*>(workspace) = {};
+    host::conclude(step, memory, workspace, {Verdict::Kind::sum}, plan.count);
+  }
+
+  void tell_finite(const Plan&, const Step&, void* workspace, std::uint64_t* flag) override {
+    *flag = static_cast<host::WorkspaceHeader*>(workspace)->finite ? 0 : 1;
+  }
+
+  void hear_finite(const Plan& plan, const Step& step, const Memory& memory, void* workspace,
+                   const std::uint64_t* flags, std::size_t size) override {
+    if (std::all_of(flags, flags + size, [](std::uint64_t flag) { return flag == 0; })) return;
+    host::spoil(simd_, plan, step, memory, workspace);
+  }
+
+  void convert(void* to, DataType to_type, const void* from, DataType from_type, std::size_t count,
+               double scale, Stream) override {
+    host::convert(to, to_type, from, from_type, count, scale);
+  }
+  void copy(void* to, const void* from, std::size_t bytes, Stream) override {
+    if (bytes != 0) std::memcpy(to, from, bytes);
+  }
+  void clear(void* memory, std::size_t bytes, Stream) override {
+    if (bytes != 0) std::memset(memory, 0, bytes);
   }
 
   StepCounts counts(const Plan&, const void* workspace) const override {

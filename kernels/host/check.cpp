@@ -25,6 +25,8 @@ bool values_finite(const Wire* values, std::size_t size) {
   return !bad;
 }
 
+}  // namespace
+
 Problem problem_of(const Plan& plan, const Packet& packet, const Packet& own) {
   if (packet.identity_bytes != own.identity_bytes ||
       std::memcmp(packet.identity, own.identity, own.identity_bytes) != 0) {
@@ -47,14 +49,13 @@ Problem problem_of(const Plan& plan, const Packet& packet, const Packet& own) {
     entries += in_block;
   }
   if (entries != expected) return Problem::table_under;
-  if (!plan.exact) return Problem::none;
+  if (!plan.finite) return Problem::none;
   const bool finite = visit_floating(plan.wire, [&]<class Wire>(Tag<Wire>) {
     return values_finite(static_cast<const Wire*>(packet.values), expected);
   });
   return finite ? Problem::none : Problem::value;
 }
 
-}  // namespace
 }  // namespace host
 
 Verdict check_on_host(const Plan& plan, std::span<const Packet> packets) {
@@ -87,16 +88,20 @@ void add_to(Report& report, const Step& step, const WorkspaceHeader& header, std
 
 }  // namespace
 
-void check(const Plan& plan, const Step& step, const Memory& memory, void* workspace,
-           std::span<const Packet> packets) {
+void conclude(const Step& step, const Memory& memory, void* workspace, const Verdict& verdict,
+              std::uint64_t sent) {
   auto& header = *static_cast<WorkspaceHeader*>(workspace);  // its first member
-  header.verdict = memory.totals->verdict = check_on_host(plan, packets);
-  if (header.verdict.kind != Verdict::Kind::bad_packet) {
-    add_to(*memory.totals, step, header, *packets[static_cast<std::size_t>(plan.rank)].entries);
-  }
-  if (header.verdict.kind == Verdict::Kind::sum) ++*memory.step;
+  header.verdict = memory.totals->verdict = verdict;
+  if (verdict.kind != Verdict::Kind::bad_packet) add_to(*memory.totals, step, header, sent);
+  if (verdict.kind == Verdict::Kind::sum) ++*memory.step;
   ++*memory.call;
   *memory.report = *memory.totals;
+}
+
+void check(const Plan& plan, const Step& step, const Memory& memory, void* workspace,
+           std::span<const Packet> packets) {
+  conclude(step, memory, workspace, check_on_host(plan, packets),
+           *packets[static_cast<std::size_t>(plan.rank)].entries);
 }
 
 }  // namespace host

@@ -185,7 +185,7 @@ class Merger {
 
 /// The result of a step without a sum. Returns the entries of a sparse output.
 template <class T>
-std::size_t fill_nan(const Plan& plan, const Output& output) {
+std::size_t fill_nan_as(const Plan& plan, const Output& output) {
   const T nan = Convert<T>::from(std::numeric_limits<Accumulator<T>>::quiet_NaN());
   if (output.dense != nullptr) {
     std::fill_n(static_cast<T*>(output.dense), plan.count, nan);
@@ -198,11 +198,15 @@ std::size_t fill_nan(const Plan& plan, const Output& output) {
 
 }  // namespace
 
+std::size_t fill_nan(const Plan& plan, const Output& output) {
+  return visit_floating(plan.type, [&]<class T>(Tag<T>) { return fill_nan_as<T>(plan, output); });
+}
+
 void merge(const Simd& simd, const Plan& plan, const Memory& memory, void* workspace,
            std::span<const Packet> packets, const Output& output) {
   memory.report->written = visit_floating(plan.type, [&]<class T>(Tag<T>) {
     const Workspace<Accumulator<T>> work(plan, workspace);
-    if (work.header->verdict.kind != Verdict::Kind::sum) return fill_nan<T>(plan, output);
+    if (work.header->verdict.kind != Verdict::Kind::sum) return fill_nan_as<T>(plan, output);
     return visit_floating(plan.wire, [&]<class Wire>(Tag<Wire>) {
       return Merger<T, Wire>(simd, plan, memory, work, packets, output).run();
     });

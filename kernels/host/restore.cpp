@@ -3,6 +3,7 @@
 #include <limits>
 #include <utility>
 
+#include "host/candidates.hpp"
 #include "host/host_stages.hpp"
 #include "host/workspace.hpp"
 #include "visit.hpp"
@@ -32,6 +33,16 @@ void restore(const Plan& plan, const Step& step, const Memory& memory, void* wor
     Entries sent(work.per_block, plan.blocks(), work.offsets);
     std::size_t position = 0;
     for (std::size_t i = 0; sent.next(position); ++i) residual[position] = work.values[i];
+    undo(plan, step, memory, plan.count);
+  });
+}
+
+void spoil(const Simd& simd, const Plan& plan, const Step& step, const Memory& memory,
+           void* workspace) {
+  visit_accumulator(plan.accumulator(), [&]<class A>(Tag<A>) {
+    const Workspace<A> work(plan, workspace);
+    if (!std::exchange(work.header->finite, false)) return;
+    Candidates<A>(simd, plan, memory, work).give_back();
     undo(plan, step, memory, plan.count);
   });
 }
