@@ -283,9 +283,13 @@ class Backend {
                       void* workspace, void* scratch, std::span<const Packet> incoming,
                       const Packet& outgoing) = 0;
 
-  /// reduced: [world_size]. What check() and merge() do, for them: verdict, report, step; result
-  /// and history. An entry of own that was not reduced returns to the residual. Adds to
-  /// memory.demand, and balances the ranges when it is time. Before restore().
+  /// reduced: [world_size]. What check() does, for them.
+  virtual void judge(const SplitPlan& split, const Step& step, const Memory& memory,
+                     void* workspace, void* scratch, std::span<const Packet> reduced) = 0;
+
+  /// After restore(). What merge() does: result and history, or NaN. An entry of own that was not
+  /// reduced returns to the residual; the others count as sent. Adds to memory.demand, and balances
+  /// the ranges when it is time.
   virtual void join(const SplitPlan& split, const Step& step, const Memory& memory, void* workspace,
                     void* scratch, const Packet& own, std::span<const Packet> reduced,
                     const Output& output) = 0;

@@ -159,6 +159,10 @@ class CudaBackend final : public Backend {
               const Packet&) override {
     not_there();
   }
+  void judge(const SplitPlan&, const Step&, const Memory&, void*, void*,
+             std::span<const Packet>) override {
+    not_there();
+  }
   void join(const SplitPlan&, const Step&, const Memory&, void*, void*, const Packet&,
             std::span<const Packet>, const Output&) override {
     not_there();

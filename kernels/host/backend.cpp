@@ -115,10 +115,15 @@ class HostBackend final : public Backend {
     host::reduce(simd_, split, memory, scratch, incoming, outgoing);
   }
 
-  void join(const SplitPlan& split, const Step& step, const Memory& memory, void* workspace,
+  void judge(const SplitPlan& split, const Step& step, const Memory& memory, void* workspace, void*,
+             std::span<const Packet> reduced) override {
+    host::judge(split, step, memory, workspace, reduced);
+  }
+
+  void join(const SplitPlan& split, const Step&, const Memory& memory, void* workspace,
             void* scratch, const Packet& own, std::span<const Packet> reduced,
             const Output& output) override {
-    host::join(split, step, memory, workspace, scratch, own, reduced, output);
+    host::join(split, memory, workspace, scratch, own, reduced, output);
   }
 
   void prepare_dense(const Plan& plan, const Step& step, const Memory& memory,

@@ -32,8 +32,10 @@ void scatter(const SplitPlan& split, const Memory& memory, void* workspace, void
              const Packet& own, std::span<const Packet> outgoing);
 void reduce(const Simd& simd, const SplitPlan& split, const Memory& memory, void* scratch,
             std::span<const Packet> incoming, const Packet& outgoing);
-void join(const SplitPlan& split, const Step& step, const Memory& memory, void* workspace,
-          void* scratch, const Packet& own, std::span<const Packet> reduced, const Output& output);
+void judge(const SplitPlan& split, const Step& step, const Memory& memory, void* workspace,
+           std::span<const Packet> reduced);
+void join(const SplitPlan& split, const Memory& memory, void* workspace, void* scratch,
+          const Packet& own, std::span<const Packet> reduced, const Output& output);
 
 void prepare_dense(const Plan& plan, const Step& step, const Memory& memory, void* send);
 void conclude_dense(const Plan& plan, const Step& step, const Memory& memory, void* workspace,

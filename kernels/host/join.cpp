@@ -138,28 +138,30 @@ void count_demand(const SplitPlan& split, const Memory& memory, void* scratch,
 
 }  // namespace
 
-void join(const SplitPlan& split, const Step& step, const Memory& memory, void* workspace,
-          void* scratch, const Packet& own, std::span<const Packet> reduced, const Output& output) {
-  const Verdict verdict = check_reduced(split, memory, reduced);
-  std::uint64_t sent = 0;
-  std::uint64_t written = 0;
-  if (verdict.kind != Verdict::Kind::sum) {
-    written = fill_nan(split.whole, output);
-  } else {
-    visit_floating(split.whole.type, [&]<class T>(Tag<T>) {
-      visit_floating(split.whole.wire, [&]<class Wire>(Tag<Wire>) {
-        Joiner<T, Wire> joiner(split, memory, own, output);
-        for (std::size_t r = 0; r < reduced.size(); ++r) {
-          joiner.range(memory.bounds[r], memory.bounds[r + 1], reduced[r]);
-        }
-        sent = joiner.remembered();
-        written = joiner.written();
-      });
-    });
+void judge(const SplitPlan& split, const Step& step, const Memory& memory, void* workspace,
+           std::span<const Packet> reduced) {
+  conclude(step, memory, workspace, check_reduced(split, memory, reduced), 0);
+}
+
+void join(const SplitPlan& split, const Memory& memory, void* workspace, void* scratch,
+          const Packet& own, std::span<const Packet> reduced, const Output& output) {
+  Report& report = *memory.report;
+  if (static_cast<WorkspaceHeader*>(workspace)->verdict.kind != Verdict::Kind::sum) {
+    report.written = fill_nan(split.whole, output);
+    return;
   }
-  conclude(step, memory, workspace, verdict, sent);
-  memory.report->written = written;
-  if (verdict.kind == Verdict::Kind::sum) count_demand(split, memory, scratch, reduced);
+  visit_floating(split.whole.type, [&]<class T>(Tag<T>) {
+    visit_floating(split.whole.wire, [&]<class Wire>(Tag<Wire>) {
+      Joiner<T, Wire> joiner(split, memory, own, output);
+      for (std::size_t r = 0; r < reduced.size(); ++r) {
+        joiner.range(memory.bounds[r], memory.bounds[r + 1], reduced[r]);
+      }
+      report.written = joiner.written();
+      report.last_entries = memory.totals->last_entries = joiner.remembered();
+      report.entries = memory.totals->entries += joiner.remembered();
+    });
+  });
+  count_demand(split, memory, scratch, reduced);
 }
 
 }  // namespace sparccl::host
