@@ -1,5 +1,7 @@
 #include "stage_clock.hpp"
 
+#include <span>
+
 namespace sparccl {
 
 const char* name_of(Stage stage) noexcept {
@@ -15,12 +17,12 @@ const char* name_of(Stage stage) noexcept {
 }
 
 StageSeconds StageTimes::seconds() const noexcept {
-  const auto of = [&](Stage stage) {
-    const Span& span = spans[static_cast<std::size_t>(stage)];
-    return std::chrono::duration<double>(span.end - span.begin).count();
-  };
-  return {of(Stage::wait), of(Stage::accumulate), of(Stage::select),
-          of(Stage::pack), of(Stage::exchange),   of(Stage::merge)};
+  std::array<double, stage_count> sums{};
+  for (const Span& span : std::span(spans).first(size)) {
+    sums[static_cast<std::size_t>(span.stage)] +=
+        std::chrono::duration<double>(span.end - span.begin).count();
+  }
+  return {sums[0], sums[1], sums[2], sums[3], sums[4], sums[5]};
 }
 
 }  // namespace sparccl

@@ -20,14 +20,18 @@ inline constexpr std::size_t stage_count = 6;
 /// measuring began, and has drifted since.
 struct StageTimes {
   struct Span {
+    Stage stage = Stage::wait;
     std::chrono::steady_clock::time_point begin, end;
   };
-  std::uint64_t call = 0;               // how many the clock had seen begin before this one
-  std::array<Span, stage_count> spans;  // by Stage. In a Group other calls' stages lie between
+  static constexpr std::size_t most_spans = 16;
+  std::uint64_t call = 0;  // how many the clock had seen begin before this one
+  // [size] in order. In a Group other calls' stages lie between. A stage may come several times.
+  std::array<Span, most_spans> spans;
+  std::size_t size = 0;
   [[nodiscard]] StageSeconds seconds() const noexcept;
 };
 
-/// Of one tensor, whose calls do not overlap: begin(), lap() of every stage in order, end().
+/// Of one tensor, whose calls do not overlap: begin(), a lap() after each stage, end().
 /// Nothing waits, allocates or fails; what cannot be measured goes unmeasured. A call that begins
 /// forgets one that has not ended.
 class StageClock {
@@ -36,7 +40,7 @@ class StageClock {
   virtual void begin(Stream stream) noexcept = 0;
   /// The stage lasted from begin(), or the last lap() or skip(), until what is enqueued by now.
   virtual void lap(Stage stage) noexcept = 0;
-  /// What was enqueued since then is no stage of this call. Three times a call at most.
+  /// What was enqueued since then is no stage of this call.
   virtual void skip() noexcept = 0;
   virtual void end() noexcept = 0;
   /// The oldest call that has ended, is done and was not handed out before.

@@ -26,6 +26,7 @@ struct Plan {
   std::size_t k = 0;      ///< entries sent per step, in [1, n]
   int world_size = 1;
   int rank = 0;
+  int averaged = 0;  ///< ranks that Reduction::avg divides by, where it is not world_size; or 0
   DataType type = DataType::float32;  ///< of gradient and result
   DataType wire = DataType::float32;  ///< of the values in a packet
   double mu = 0;
@@ -36,6 +37,9 @@ struct Plan {
   /// Residual, scores and sums: float64 for float64 tensors, float32 for the others.
   [[nodiscard]] DataType accumulator() const noexcept {
     return type == DataType::float64 ? DataType::float64 : DataType::float32;
+  }
+  [[nodiscard]] int divisor(Reduction reduction) const noexcept {
+    return reduction != Reduction::avg ? 1 : averaged != 0 ? averaged : world_size;
   }
   [[nodiscard]] std::size_t blocks() const noexcept {
     return count / block_size + (count % block_size != 0 ? 1 : 0);
@@ -104,7 +108,7 @@ struct Report {
 /// What ended the use of a communicator, found by a kernel. Shared memory like Report. `kind` is
 /// written last, and once: the first trouble stays. See is_set() in plugin/communicator.hpp.
 struct Trouble {
-  static constexpr std::size_t descriptor_bytes = 136;
+  static constexpr std::size_t descriptor_bytes = 144;
   static constexpr std::uint32_t being_written = 0xffffffffu;  // of kind, for a moment
   Verdict::Kind kind = Verdict::Kind::pending;  // bad_packet or refused; pending: none
   std::int32_t rank = -1;
@@ -120,12 +124,13 @@ struct Memory {
   std::uint16_t* sent_offsets = nullptr;    // [k]
   void* sent_ratios = nullptr;              // [k] accumulator: |r|, or under Distortion::current
                                             //   the sum of what the other ranks sent
-  std::uint64_t* bounds = nullptr;  // [P + 1] of a SplitPlan's ranges: 0, ..., count. Ascending
+  std::uint64_t* step = nullptr;            // [1] steps with a verdict of sum
+  std::uint64_t* call = nullptr;  // [1] packets checked: the number that the next one bears
+  Report* totals = nullptr;       // [1] what the report is made of
+  Report* report = nullptr;       // [1] shared: written, never read, by the backend
+  // Of Path::split alone:
+  std::uint64_t* bounds = nullptr;  // [P + 1] of the ranges: 0, ..., count. Ascending
   std::uint64_t* demand = nullptr;  // [P] entries wanted in each range since they were balanced
-  std::uint64_t* step = nullptr;    // [1] steps with a verdict of sum
-  std::uint64_t* call = nullptr;    // [1] packets checked: the number that the next one bears
-  Report* totals = nullptr;         // [1] what the report is made of
-  Report* report = nullptr;         // [1] shared: written, never read, by the backend
 };
 
 /// One rank's packet, taken apart by plugin/wire. Backend memory.

@@ -49,6 +49,12 @@ void SparseAllreduce::set_k(std::uint64_t k) {
   impl_->set_options(options);
 }
 
+void SparseAllreduce::set_path(Path path) {
+  Options options = impl_->options();
+  options.path = path;
+  impl_->set_options(options);
+}
+
 std::uint64_t SparseAllreduce::k() const noexcept { return impl_->plan().k; }
 std::size_t SparseAllreduce::count() const noexcept { return impl_->plan().count; }
 const std::string& SparseAllreduce::name() const noexcept { return impl_->name(); }

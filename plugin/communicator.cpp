@@ -30,6 +30,8 @@ struct Descriptor {
   std::int32_t distortion;
   std::int32_t non_finite;
   double mu;
+  std::int32_t path;
+  std::int32_t reserved;
   std::uint64_t name_hash;
   char name[64];  // cut, for messages
 };
@@ -50,6 +52,7 @@ Descriptor describe(const Call& call) {
   d.distortion = static_cast<std::int32_t>(call.distortion);
   d.non_finite = static_cast<std::int32_t>(call.non_finite);
   d.mu = call.mu;
+  d.path = static_cast<std::int32_t>(call.path);
   d.name_hash = XXH64(call.name.data(), call.name.size(), 0);
   std::memcpy(d.name, call.name.data(), std::min(call.name.size(), sizeof(d.name) - 1));
   return d;
@@ -72,7 +75,8 @@ std::string show(const Descriptor& d) {
   if (d.kind != Call::Kind::dense_allreduce) text << ", k " << d.k << ", step " << d.step;
   if (d.kind == Call::Kind::sparse_allreduce) {
     text << ", wire " << name_of(static_cast<DataType>(d.wire)) << ", mu " << d.mu
-         << ", distortion " << d.distortion << ", non-finite policy " << d.non_finite;
+         << ", distortion " << d.distortion << ", non-finite policy " << d.non_finite << ", path "
+         << name_of(static_cast<Path>(d.path));
   }
   text << ", " << name_of(static_cast<Reduction>(d.reduction)) << ")";
   return text.str();
@@ -147,6 +151,11 @@ Communicator::Impl::Roll& Communicator::Impl::spare_roll(Stream stream) {
 
 void Communicator::Impl::give_back(Roll& roll, Stream stream) noexcept {
   rolls_.find(stream)->second.spare.push_back(&roll);
+}
+
+Hierarchy& Communicator::Impl::hierarchy(std::string_view tensor) {
+  if (!hierarchy_) hierarchy_ = make_hierarchy(*transport_, tensor);
+  return *hierarchy_;
 }
 
 std::uint32_t Communicator::Impl::add_tensor(std::string name) {

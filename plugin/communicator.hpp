@@ -9,12 +9,14 @@
 #include <memory>
 #include <mutex>
 #include <new>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include <sparccl/sparccl.hpp>
 
+#include "hierarchy.hpp"
 #include "plan.hpp"
 #include "stages.hpp"
 #include "transport/transport.hpp"
@@ -34,6 +36,7 @@ struct Call {
   Distortion distortion = Distortion::previous;
   NonFinite non_finite = NonFinite::propagate;
   double mu = 0;
+  Path path = Path::dense;
 };
 
 class Communicator::Impl {
@@ -76,6 +79,9 @@ class Communicator::Impl {
   [[nodiscard]] std::uint32_t add_tensor(std::string name);
   [[nodiscard]] Trouble* trouble() noexcept { return trouble_; }
 
+  /// Made at the first call, which is collective. Throws where the ranks' nodes do not allow it.
+  [[nodiscard]] Hierarchy& hierarchy(std::string_view tensor);
+
   /// For calls of the communicator itself: one that no other call uses until it is given back, and
   /// then only calls on the same stream. May allocate.
   [[nodiscard]] Roll& spare_roll(Stream stream);
@@ -107,6 +113,7 @@ class Communicator::Impl {
   Backend::Buffer trouble_buffer_{nullptr, nullptr};
   Trouble* trouble_ = nullptr;
   std::unique_ptr<Transport> transport_;  // its threads may look at the trouble: it goes first
+  std::optional<Hierarchy> hierarchy_;    // ends before the transport that it is made of
   struct Rolls {
     std::vector<std::unique_ptr<Roll>> all;
     std::vector<Roll*> spare;

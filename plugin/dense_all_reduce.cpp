@@ -46,8 +46,7 @@ class DenseCall final : public PhasedCall {
   }
   void meet() override { communicator_->meet(name, roll_, buffers_.stream); }
   void verify() override { communicator_->verify(name, roll_, buffers_.stream); }
-  void prepare() override {}
-  void exchange() override {
+  void exchange(int) override {
     if (buffers_.count == 0) return;
     communicator_->carry_out(name, [&] {
       communicator_->transport().all_reduce(buffers_.send, buffers_.recv, buffers_.count,
@@ -91,7 +90,7 @@ void dense_all_reduce(const std::shared_ptr<Communicator::Impl>& communicator, c
   call.announce();
   call.meet();
   call.verify();
-  call.exchange();
+  call.exchange(0);
 }
 
 }  // namespace sparccl

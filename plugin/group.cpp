@@ -12,12 +12,12 @@ struct ThreadGroup {
 };
 thread_local ThreadGroup group;
 
-/// One collective phase of all calls: transports are told that theirs belong together.
-template <class Phase>
-void together(const std::vector<std::unique_ptr<PhasedCall>>& calls, Phase phase) {
+/// One collective phase of those calls: transports are told that theirs belong together.
+template <class TransportOf, class Phase>
+void together(const std::vector<PhasedCall*>& calls, TransportOf transport_of, Phase phase) {
   std::vector<Transport*> transports;
-  for (const auto& call : calls) {
-    Transport* const transport = &call->communicator().transport();
+  for (PhasedCall* call : calls) {
+    Transport* const transport = &transport_of(*call);
     if (std::ranges::find(transports, transport) == transports.end()) {
       transports.push_back(transport);
     }
@@ -36,7 +36,7 @@ void together(const std::vector<std::unique_ptr<PhasedCall>>& calls, Phase phase
       transport->begin_group();
       ++open;
     }
-    for (const auto& call : calls) phase(*call);
+    for (PhasedCall* call : calls) phase(*call);
   });
   while (open > 0) {  // what was begun is ended, whatever happened
     attempt([&] { transports[--open]->end_group(); });
@@ -67,13 +67,22 @@ void withdraw_from_group(const void* owner) noexcept {
 }
 
 void carry_out(const std::vector<std::unique_ptr<PhasedCall>>& calls) {
+  std::vector<PhasedCall*> going;
+  for (const auto& call : calls) going.push_back(call.get());
   try {
-    for (const auto& call : calls) call->announce();
-    together(calls, [](PhasedCall& call) { call.meet(); });
-    for (const auto& call : calls) call->verify();
-    for (const auto& call : calls) call->prepare();
-    together(calls, [](PhasedCall& call) { call.exchange(); });
-    for (const auto& call : calls) call->exchanged();
+    for (PhasedCall* call : going) call->announce();
+    together(
+        going, [](PhasedCall& call) -> Transport& { return call.communicator().transport(); },
+        [](PhasedCall& call) { call.meet(); });
+    for (PhasedCall* call : going) call->verify();
+    for (int i = 0; !going.empty(); ++i) {
+      std::erase_if(going, [&](PhasedCall* call) { return call->exchanges() <= i; });
+      for (PhasedCall* call : going) call->prepare(i);
+      together(
+          going, [&](PhasedCall& call) -> Transport& { return call.transport(i); },
+          [&](PhasedCall& call) { call.exchange(i); });
+      for (PhasedCall* call : going) call->exchanged(i);
+    }
     for (const auto& call : calls) call->finish();
   } catch (...) {
     fail_all(calls);

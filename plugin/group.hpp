@@ -15,12 +15,14 @@ class PhasedCall {
   virtual ~PhasedCall() = default;
   [[nodiscard]] virtual Communicator::Impl& communicator() noexcept = 0;
   [[nodiscard]] virtual const void* owner() const noexcept { return nullptr; }
-  virtual void announce() = 0;          // local: what this rank is about to do
-  virtual void meet() = 0;              // collective: the others', too
-  virtual void verify() = 0;            // local: whether all are about to do the same
-  virtual void prepare() = 0;           // local: up to what is sent
-  virtual void exchange() = 0;          // collective
-  virtual void exchanged() {}           // local: that is over, for those who measure it
+  virtual void announce() = 0;  // local: what this rank is about to do
+  virtual void meet() = 0;      // collective: the others', too
+  virtual void verify() = 0;    // local: whether all are about to do the same
+  [[nodiscard]] virtual int exchanges() const noexcept { return 1; }
+  [[nodiscard]] virtual Transport& transport(int) { return communicator().transport(); }
+  virtual void prepare(int) {}          // local: up to what an exchange sends
+  virtual void exchange(int) = 0;       // collective
+  virtual void exchanged(int) {}        // local: that is over, for those who measure it
   virtual void finish() = 0;            // local: from what came to the result
   virtual void abandon() noexcept = 0;  // after a failure: as if there had been no call
 };

@@ -18,48 +18,50 @@ class SparseAllreduce::Impl::GroupedCall final : public PhasedCall {
   Communicator::Impl& communicator() noexcept override { return *impl_.communicator_; }
   void announce() override {
     const Range range = whole();
-    impl_.begin_clock(run_.step.stream);
-    impl_.in_range(Stage::wait, [&] {
-      communicator().announce(impl_.call(run_.output.reduction), impl_.work_.roll,
-                              impl_.memory_.step, run_.step.stream);
+    impl_.collect_stage_times();
+    observer().begin(run_.step.stream);
+    observer().in_range(Stage::wait, [&] {
+      communicator().announce(impl_.call(run_.output.reduction), impl_.roll_, impl_.memory_.step,
+                              run_.step.stream);
     });
   }
   void meet() override {
     const Range range = whole();
-    impl_.in_range(Stage::wait,
-                   [&] { communicator().meet(impl_.name_, impl_.work_.roll, run_.step.stream); });
+    observer().in_range(Stage::wait,
+                        [&] { communicator().meet(impl_.name_, impl_.roll_, run_.step.stream); });
   }
   void verify() override {
     const Range range = whole();
-    impl_.timed(Stage::wait,
-                [&] { communicator().verify(impl_.name_, impl_.work_.roll, run_.step.stream); });
+    observer().timed(Stage::wait,
+                     [&] { communicator().verify(impl_.name_, impl_.roll_, run_.step.stream); });
   }
-  void prepare() override {
+  int exchanges() const noexcept override { return impl_.route_->exchanges(); }
+  Transport& transport(int exchange) override { return impl_.route_->transport(exchange); }
+  void prepare(int exchange) override {
     const Range range = whole();
-    impl_.skip_clock();
+    observer().skip();
     prepared_ = true;
-    impl_.prepare(run_);
+    impl_.prepare(exchange, run_);
   }
-  void exchange() override {
+  void exchange(int exchange) override {
     const Range range = whole();
-    impl_.skip_clock();
-    impl_.in_range(Stage::exchange, [&] { impl_.exchange(run_); });
+    observer().skip();
+    observer().in_range(Stage::exchange, [&] { impl_.exchange(exchange, run_); });
   }
-  void exchanged() override {
-    if (impl_.clock_ != nullptr) impl_.clock_->lap(Stage::exchange);
-  }
+  void exchanged(int) override { observer().lap(Stage::exchange); }
   void finish() override {
     const Range range = whole();
-    impl_.skip_clock();
-    impl_.timed(Stage::merge, [&] { impl_.finish(run_); });
-    if (impl_.clock_ != nullptr) impl_.clock_->end();
+    observer().skip();
+    impl_.finish(run_);
+    observer().end();
   }
   void abandon() noexcept override {
     if (prepared_) impl_.take_back(run_);
   }
 
  private:
-  [[nodiscard]] Range whole() noexcept { return {impl_.backend(), impl_.name_.c_str()}; }
+  [[nodiscard]] Range whole() noexcept { return observer().call(impl_.name_.c_str()); }
+  [[nodiscard]] Observer& observer() noexcept { return impl_.observer_; }
 
   Impl& impl_;
   Run run_;
@@ -72,7 +74,17 @@ void SparseAllreduce::Impl::add_to_open_group(const Run& run) {
                 about(name_) + "sparse(): expected to be called outside of a group, for it waits");
   }
   require_no_call_in_group();
-  add_to_group(std::make_unique<GroupedCall>(*this, run));
+  if (route_ == nullptr || (!entered_ && path_ == Path::hierarchical)) {
+    throw Error(Result::invalid_usage,
+                about(name_) + "path " + name_of(options_.path) +
+                    ": expected its first call outside of a group, for ranks have to meet "
+                    "one after the other there, found one inside");
+  }
+  if (!entered_) route_->enter(run.step.stream);  // local, but for those
+  entered_ = true;
+  Run counted = run;
+  add_bytes(counted.step);
+  add_to_group(std::make_unique<GroupedCall>(*this, counted));
 }
 
 void SparseAllreduce::Impl::require_no_call_in_group() const {

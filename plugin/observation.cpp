@@ -11,12 +11,14 @@ class StopWatch final : public StageClock {
  public:
   void begin(Stream) noexcept override {
     times_.call = begun_++;
+    times_.size = 0;
     ended_ = false;
     last_ = Clock::now();
   }
   void lap(Stage stage) noexcept override {
     const Clock::time_point now = Clock::now();
-    times_.spans[static_cast<std::size_t>(stage)] = {std::exchange(last_, now), now};
+    if (times_.size == StageTimes::most_spans) return;
+    times_.spans[times_.size++] = {stage, std::exchange(last_, now), now};
   }
   void skip() noexcept override { last_ = Clock::now(); }
   void end() noexcept override { ended_ = true; }
@@ -48,13 +50,13 @@ std::unique_ptr<StageClock> make_stop_watch() { return std::make_unique<StopWatc
 
 void SparseAllreduce::Impl::measure_stages(StageListener listener) {
   require_no_call_in_group();
-  if (clock_ == nullptr) clock_ = backend().make_stage_clock();
+  if (observer_.clock() == nullptr) observer_.clock() = backend().make_stage_clock();
   stage_listener_ = std::move(listener);
 }
 
 void SparseAllreduce::Impl::collect_stage_times() {
-  if (clock_ == nullptr) return;
-  while (const auto times = clock_->next()) {
+  if (observer_.clock() == nullptr) return;
+  while (const auto times = observer_.clock()->next()) {
     last_seconds_ = times->seconds();
     add(seconds_, last_seconds_);
     if (!stage_listener_) continue;
@@ -63,16 +65,6 @@ void SparseAllreduce::Impl::collect_stage_times() {
     } catch (...) {
     }
   }
-}
-
-void SparseAllreduce::Impl::begin_clock(Stream stream) {
-  if (clock_ == nullptr) return;
-  collect_stage_times();
-  clock_->begin(stream);
-}
-
-void SparseAllreduce::Impl::skip_clock() {
-  if (clock_ != nullptr) clock_->skip();
 }
 
 }  // namespace sparccl

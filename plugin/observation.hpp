@@ -26,4 +26,42 @@ void add(StageSeconds& sum, const StageSeconds& seconds) noexcept;
 /// For calls that block: the host's clock at each lap. A call is done when it ends.
 [[nodiscard]] std::unique_ptr<StageClock> make_stop_watch();
 
+/// Of one tensor. Profilers are told by ranges, the clock by laps, if there is one.
+class Observer {
+ public:
+  explicit Observer(Backend& backend) : backend_(backend) {}
+
+  [[nodiscard]] Range call(const char* tensor) noexcept { return {backend_, tensor}; }
+
+  template <class Part>
+  void in_range(Stage stage, const Part& part) {
+    const Range range(backend_, name_of(stage));
+    part();
+  }
+  /// in_range(), and the clock: that was the stage.
+  template <class Part>
+  void timed(Stage stage, const Part& part) {
+    in_range(stage, part);
+    lap(stage);
+  }
+  void begin(Stream stream) noexcept {
+    if (clock_ != nullptr) clock_->begin(stream);
+  }
+  void lap(Stage stage) noexcept {
+    if (clock_ != nullptr) clock_->lap(stage);
+  }
+  void skip() noexcept {
+    if (clock_ != nullptr) clock_->skip();
+  }
+  void end() noexcept {
+    if (clock_ != nullptr) clock_->end();
+  }
+
+  [[nodiscard]] std::unique_ptr<StageClock>& clock() noexcept { return clock_; }
+
+ private:
+  Backend& backend_;
+  std::unique_ptr<StageClock> clock_;
+};
+
 }  // namespace sparccl

@@ -77,6 +77,7 @@ Plan make_plan(std::string_view tensor, std::size_t count, DataType type, const 
   }
   require_within(tensor, "distortion", options.distortion, Distortion::current);
   require_within(tensor, "non-finite policy", options.non_finite, NonFinite::error);
+  require_within(tensor, "path", options.path, Path::hierarchical);
 
   Plan plan;
   plan.count = count;

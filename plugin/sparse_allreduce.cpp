@@ -9,26 +9,32 @@
 
 namespace sparccl {
 
-// The data path, top to bottom.
+// A call, top to bottom. What happens between the ranks is in paths/.
 std::size_t SparseAllreduce::Impl::run(const void* gradient, double loss_scale, Stream stream,
                                        const Output& output) {
   communicator_->require_usable();
   require_arguments(gradient, loss_scale, stream, output);
-  const Run run{step_of(gradient, loss_scale, stream), output};
+  Run run{step_of(gradient, loss_scale, stream), output};
   if (communicator_->asynchronous() && in_group()) {
     add_to_open_group(run);
     return 0;
   }
   require_no_call_in_group();
 
-  const Range range(backend(), name_.c_str());
-  begin_clock(stream);
-  timed(Stage::wait,
-        [&] { communicator_->agree(call(output.reduction), work_.roll, memory_.step, stream); });
+  const Range range = observer_.call(name_.c_str());
+  collect_stage_times();
+  observer_.begin(stream);
+  observer_.timed(Stage::wait, [&] {
+    communicator_->agree(call(output.reduction), roll_, memory_.step, stream);
+  });
+  make_ready(stream);
+  add_bytes(run.step);
   taking_back(run, [&] {
-    prepare(run);
-    timed(Stage::exchange, [&] { exchange(run); });
-    timed(Stage::merge, [&] { finish(run); });
+    for (int i = 0; i < route_->exchanges(); ++i) {
+      prepare(i, run);
+      observer_.timed(Stage::exchange, [&] { exchange(i, run); });
+    }
+    finish(run);
   });
   return communicator_->asynchronous() ? conclude_enqueued(run) : conclude();
 }
@@ -45,44 +51,37 @@ void SparseAllreduce::Impl::taking_back(const Run& run, const Part& part) {
 
 void SparseAllreduce::Impl::take_back(const Run& run) noexcept {
   try {
-    backend().restore(plan_, run.step, memory_, scratch());
+    route_->take_back(run);
     if (!communicator_->asynchronous()) backend().finish(run.step.stream);
   } catch (...) {  // the device is lost, and the state with it
   }
 }
 
-void SparseAllreduce::Impl::prepare(const Run& run) {
-  communicator_->carry_out(name_, [&] {
-    timed(Stage::accumulate, [&] { backend().accumulate(plan_, run.step, memory_, scratch()); });
-    timed(Stage::select, [&] { backend().select(plan_, run.step, memory_, scratch()); });
-    timed(Stage::pack, [&] { backend().pack(plan_, run.step, memory_, scratch(), outgoing()); });
-  });
+void SparseAllreduce::Impl::prepare(int exchange, const Run& run) {
+  communicator_->carry_out(name_, [&] { route_->prepare(exchange, run); });
+  if (exchange > 0) require_sound_packets();
 }
 
-void SparseAllreduce::Impl::exchange(const Run& run) {
-  Transport& transport = communicator_->transport();
+void SparseAllreduce::Impl::exchange(int exchange, const Run& run) {
   try {
-    communicator_->carry_out(name_, [&] {
-      transport.all_gather(work_.slots.get(), work_.layout.bytes, run.step.stream);
-    });
+    communicator_->carry_out(name_, [&] { route_->exchange(exchange, run); });
   } catch (...) {
-    if (transport.keeps_buffers_after_failure()) static_cast<void>(work_.slots.release());
+    if (communicator_->transport().keeps_buffers_after_failure()) route_->keep_buffers();
     throw;
   }
 }
 
 void SparseAllreduce::Impl::finish(const Run& run) {
   communicator_->carry_out(name_, [&] {
-    backend().check(plan_, run.step, memory_, scratch(), work_.packets);
-    backend().restore(plan_, run.step, memory_, scratch());
-    backend().merge(plan_, run.step, memory_, scratch(), work_.packets, run.output);
+    route_->finish(run);
     if (!communicator_->asynchronous()) backend().finish(run.step.stream);
   });
+  require_sound_packets();
 }
 
 /// After a call that is under way.
 std::size_t SparseAllreduce::Impl::conclude_enqueued(const Run& run) {
-  if (clock_ != nullptr) clock_->end();
+  observer_.end();
   if (run.output.dense != nullptr) return 0;
   backend().finish(run.step.stream);
   communicator_->require_usable();
@@ -92,23 +91,28 @@ std::size_t SparseAllreduce::Impl::conclude_enqueued(const Run& run) {
 /// After a call that has waited: what it came to.
 std::size_t SparseAllreduce::Impl::conclude() {
   const Report& report = *memory_.report;
-  if (report.verdict.kind == Verdict::Kind::bad_packet) reject_packet(report.verdict);
-  clock_->end();
+  observer_.end();
   collect_stage_times();
   if (report.verdict.kind == Verdict::Kind::non_finite && options_.non_finite == NonFinite::error) {
-    throw Error(Result::non_finite, about(name_) + "rank " + std::to_string(report.verdict.rank) +
+    const int rank = report.verdict.rank;
+    throw Error(Result::non_finite, about(name_) +
+                                        (rank < 0 ? "a rank" : route_->describe_peer(rank)) +
                                         " expected a finite gradient, found a NaN or an Inf");
   }
   return static_cast<std::size_t>(report.written);
 }
 
+/// Where calls block, a bad packet is known as soon as it was checked, and ends the communicator.
+void SparseAllreduce::Impl::require_sound_packets() {
+  if (communicator_->asynchronous()) return;
+  const Verdict& verdict = memory_.report->verdict;
+  if (verdict.kind == Verdict::Kind::bad_packet) reject_packet(verdict);
+}
+
 void SparseAllreduce::Impl::reject_packet(const Verdict& verdict) {
-  std::string message = about(name_) + "rank " + std::to_string(verdict.rank) +
+  std::string message = about(name_) + route_->describe_peer(verdict.rank) +
                         " sent a bad packet: " + text_of(verdict.problem);
-  std::vector<std::byte> sound(wire::identity_bytes()), found(wire::identity_bytes());
-  backend().download(sound.data(), slot(plan_.rank), sound.size());
-  backend().download(found.data(), slot(verdict.rank), found.size());
-  const std::string field = wire::describe_identity(sound.data(), found.data());
+  const std::string field = route_->describe_bad(verdict.rank);
   if (!field.empty()) message += " (" + field + ")";
   const Error error(Result::bad_packet, message);
   communicator_->fail(error);
@@ -116,19 +120,23 @@ void SparseAllreduce::Impl::reject_packet(const Verdict& verdict) {
 }
 
 Step SparseAllreduce::Impl::step_of(const void* gradient, double loss_scale, Stream stream) {
-  const auto world = static_cast<std::uint64_t>(plan_.world_size);
   Step step;
   step.gradient = gradient;
   step.scale = 1.0 / loss_scale;
   step.stream = stream;
-  step.wire_bytes = (world - 1) * work_.layout.bytes;
-  step.dense_bytes = 2 * (world - 1) * (plan_.count * size_of(plan_.type)) / world;
   if (communicator_->asynchronous()) {
-    step.refused = work_.roll.get().refused;
+    step.refused = roll_.get().refused;
     step.trouble = communicator_->trouble();
     step.tensor = number_;
   }
   return step;
+}
+
+/// Once there is a route.
+void SparseAllreduce::Impl::add_bytes(Step& step) const {
+  const auto world = static_cast<std::uint64_t>(plan_.world_size);
+  step.wire_bytes = route_->bytes().wire;
+  step.dense_bytes = 2 * (world - 1) * (plan_.count * size_of(plan_.type)) / world;
 }
 
 Call SparseAllreduce::Impl::call(Reduction reduction) const {
@@ -141,7 +149,8 @@ Call SparseAllreduce::Impl::call(Reduction reduction) const {
           .reduction = reduction,
           .distortion = plan_.distortion,
           .non_finite = options_.non_finite,
-          .mu = plan_.mu};
+          .mu = plan_.mu,
+          .path = path_};
 }
 
 void SparseAllreduce::Impl::require_arguments(const void* gradient, double loss_scale,
@@ -152,6 +161,7 @@ void SparseAllreduce::Impl::require_arguments(const void* gradient, double loss_
   if (output.dense != nullptr || output.positions == nullptr) {
     require_buffers(backend, gradient, output.dense, bytes, bytes, name_);
   } else {
+    require_path_of_sparse();
     const std::size_t values_bytes = plan_.sparse_capacity() * size_of(plan_.type);
     const std::size_t positions_bytes = plan_.sparse_capacity() * sizeof(std::uint64_t);
     require_buffers(backend, gradient, output.values, bytes, values_bytes, name_);
@@ -181,7 +191,10 @@ void SparseAllreduce::Impl::require_arguments(const void* gradient, double loss_
 
 SparseAllreduce::Impl::Impl(std::shared_ptr<Communicator::Impl> communicator, std::string name,
                             std::size_t count, DataType type, const Options& options)
-    : communicator_(std::move(communicator)), name_(std::move(name)), options_(options) {
+    : communicator_(std::move(communicator)),
+      name_(std::move(name)),
+      options_(options),
+      observer_(communicator_->backend()) {
   const Transport& transport = communicator_->transport();
   plan_ = make_plan(name_, count, type, options_, {transport.rank(), transport.size()});
   require_policy(options_);
@@ -196,8 +209,9 @@ SparseAllreduce::Impl::Impl(std::shared_ptr<Communicator::Impl> communicator, st
   memory_.totals = static_cast<Report*>(totals_.get());
   memory_.report = static_cast<Report*>(report_.get());
   history_ = make_history(backend(), plan_, plan_.k, memory_);
-  work_ = make_work(plan_);
-  if (!communicator_->asynchronous()) clock_ = make_stop_watch();
+  roll_ = Communicator::Impl::Roll(backend(), communicator_->transport());
+  take_route(options_.path, route_of(options_.path, plan_, options_));
+  if (!communicator_->asynchronous()) observer_.clock() = make_stop_watch();
 }
 
 SparseAllreduce::Impl::~Impl() {
@@ -217,29 +231,39 @@ void SparseAllreduce::Impl::require_policy(const Options& options) const {
                   "calls return before the gradient is read; found error");
 }
 
-SparseAllreduce::Impl::Work SparseAllreduce::Impl::make_work(const Plan& plan) const {
-  Backend& backend = communicator_->backend();
-  const auto world = static_cast<std::size_t>(plan.world_size);
-  Work work;
-  work.layout = wire::layout(plan);
-  work.scratch_bytes = backend.workspace_bytes(plan);
-  work.scratch = backend.allocate(work.scratch_bytes);
-  work.slots = backend.allocate(world * work.layout.bytes);
-  auto* const slots = static_cast<std::byte*>(work.slots.get());
-  for (std::size_t rank = 0; rank < world; ++rank) {
-    work.packets.push_back(wire::view(plan, slots + rank * work.layout.bytes));
-  }
-  std::vector<std::byte> identity(wire::identity_bytes());
-  wire::write_identity(plan, 0, identity.data());  // pack() writes the number of the call
-  backend.upload(slots + static_cast<std::size_t>(plan.rank) * work.layout.bytes, identity.data(),
-                 identity.size());
-  work.roll = Communicator::Impl::Roll(backend, communicator_->transport());
-  return work;
+void SparseAllreduce::Impl::require_path_of_sparse() const {
+  if (path_ == Path::allgather || path_ == Path::split) return;
+  throw Error(Result::invalid_usage,
+              about(name_) + "sparse(): expected path allgather or split, found " + name_of(path_));
 }
 
-std::byte* SparseAllreduce::Impl::slot(int rank) const {
-  return static_cast<std::byte*>(work_.slots.get()) +
-         static_cast<std::size_t>(rank) * work_.layout.bytes;
+std::unique_ptr<Route> SparseAllreduce::Impl::route_of(Path path, const Plan& plan,
+                                                       const Options& options) {
+  if (path == Path::automatic || path == Path::hierarchical) return nullptr;
+  return make_route(path, context(), plan, options);
+}
+
+void SparseAllreduce::Impl::take_route(Path path, std::unique_ptr<Route> route) {
+  path_ = path;
+  route_ = std::move(route);
+  entered_ = false;
+  memory_.bounds = memory_.demand = nullptr;
+  if (route_ != nullptr) route_->install(memory_);
+}
+
+void SparseAllreduce::Impl::make_ready(Stream stream) {
+  communicator_->carry_out(name_, [&] {
+    if (path_ == Path::automatic) path_ = Path::allgather;
+    if (route_ == nullptr) take_route(path_, make_route(path_, context(), plan_, options_));
+    if (!entered_) route_->enter(stream);
+  });
+  entered_ = true;
+}
+
+/// What was sent last step is no guide to another path: its sums were others.
+void SparseAllreduce::Impl::forget_history() {
+  backend().clear(memory_.sent_per_block, plan_.blocks() * sizeof(std::uint32_t), nullptr);
+  backend().finish_all();
 }
 
 void SparseAllreduce::Impl::set_options(const Options& options) {
@@ -247,7 +271,8 @@ void SparseAllreduce::Impl::set_options(const Options& options) {
   const Plan plan =
       make_plan(name_, plan_.count, plan_.type, options, {plan_.rank, plan_.world_size});
   backend().finish_all();
-  Work work = make_work(plan);
+  const Path path = options.path;
+  std::unique_ptr<Route> route = route_of(path, plan, options);
   const std::size_t capacity = std::max(plan.k, history_entries(backend(), plan_, memory_));
   if (capacity != history_.capacity) {
     Memory memory = memory_;
@@ -256,9 +281,10 @@ void SparseAllreduce::Impl::set_options(const Options& options) {
     history_ = std::move(history);
     memory_ = memory;
   }
-  work_ = std::move(work);
+  if (path != path_) forget_history();
   plan_ = plan;
   options_ = options;
+  take_route(path, std::move(route));
 }
 
 Stats SparseAllreduce::Impl::stats() const {
@@ -273,28 +299,40 @@ Stats SparseAllreduce::Impl::stats() const {
   stats.dense_bytes = report.dense_bytes;
   stats.last_entries = report.last_entries;
   stats.last_candidates = report.last_candidates;
-  stats.packet_bytes = work_.layout.bytes;
   stats.residual_bytes = plan_.count * size_of(plan_.accumulator());
-  stats.workspace_bytes = work_.scratch_bytes + history_.bytes +
-                          static_cast<std::size_t>(plan_.world_size) * work_.layout.bytes;
+  const RouteBytes route = route_ != nullptr ? route_->bytes() : RouteBytes{};
+  stats.packet_bytes = route.packet;
+  stats.workspace_bytes = history_.bytes + route.workspace;
   stats.seconds = seconds_;
   stats.last_seconds = last_seconds_;
+  stats.path = path_;
+  stats.path_reason = options_.path == Path::automatic ? path_reason_ : "asked for";
   return stats;
 }
 
 StateCopy SparseAllreduce::Impl::state() const {
   communicator_->backend().finish_all();
-  return copy_state(communicator_->backend(), plan_, memory_);
+  StateCopy state = copy_state(communicator_->backend(), plan_, memory_);
+  state.path = path_;
+  return state;
 }
 
-void SparseAllreduce::Impl::adopt(const StateCopy& state) {
+/// Where the path is to be chosen, it is the one that was taken when the state was saved.
+void SparseAllreduce::Impl::adopt(StateCopy state) {
+  const Path path = options_.path == Path::automatic ? state.path : options_.path;
+  if (path != state.path) forget_path(state);
+  std::unique_ptr<Route> route = route_of(path, plan_, options_);
   Memory memory = memory_;
+  memory.bounds = nullptr;
+  if (route != nullptr) route->install(memory);
+  if (memory.bounds == nullptr || !route->takes_ranges(state.ranges)) state.ranges.clear();
   History history =
       make_history(backend(), plan_, std::max(state.offsets.size(), std::size_t{plan_.k}), memory);
   backend().finish_all();
   put_state(backend(), state, memory);
   history_ = std::move(history);
   memory_ = memory;
+  take_route(path, std::move(route));
 }
 
 void SparseAllreduce::Impl::save(const std::filesystem::path& path) const {

@@ -11,9 +11,9 @@
 
 #include "communicator.hpp"
 #include "observation.hpp"
+#include "paths/route.hpp"
 #include "stages.hpp"
 #include "state.hpp"
-#include "wire.hpp"
 
 namespace sparccl {
 
@@ -58,59 +58,44 @@ class SparseAllreduce::Impl {
   [[nodiscard]] Communicator::Impl& communicator() const noexcept { return *communicator_; }
 
  private:
-  /// Scratch and packets of a plan.
-  struct Work {
-    wire::Layout layout;
-    Backend::Buffer scratch{nullptr, nullptr};
-    std::size_t scratch_bytes = 0;
-    Backend::Buffer slots{nullptr, nullptr};  // [P] packets; this rank packs into its own slot
-    std::vector<Packet> packets;              // [P] views of the slots
-    Communicator::Impl::Roll roll;
-  };
-
-  /// One call: what goes in, where it comes out.
-  struct Run {
-    Step step;
-    Output output;
-  };
   class GroupedCall;
 
-  // What observers are told: profilers by ranges, the clock by laps.
-  template <class Part>
-  void in_range(Stage stage, const Part& part);
-  /// in_range(), and the clock: that was the stage.
-  template <class Part>
-  void timed(Stage stage, const Part& part);
-  void begin_clock(Stream stream);
-  void skip_clock();
-
   [[nodiscard]] StateCopy state() const;
-  void adopt(const StateCopy& state);
-  [[nodiscard]] Work make_work(const Plan& plan) const;
-  [[nodiscard]] std::byte* slot(int rank) const;
+  void adopt(StateCopy state);
+  [[nodiscard]] RouteContext context() noexcept {
+    return {*communicator_, name_, memory_, observer_};
+  }
+
+  /// The route of a path, or null where a call has to make it.
+  [[nodiscard]] std::unique_ptr<Route> route_of(Path path, const Plan& plan,
+                                                const Options& options);
+  void take_route(Path path, std::unique_ptr<Route> route);
+  void forget_history();
+  /// Collective, of ranks that agree about the call: the route is there, and has been entered.
+  void make_ready(Stream stream);
+
   [[nodiscard]] Call call(Reduction reduction) const;
   void require_arguments(const void* gradient, double loss_scale, Stream stream,
                          const Output& output) const;
   void require_policy(const Options& options) const;
+  void require_path_of_sparse() const;
   [[nodiscard]] Step step_of(const void* gradient, double loss_scale, Stream stream);
+  void add_bytes(Step& step) const;
   void add_to_open_group(const Run& run);
   /// part(); if it throws, the step is taken back.
   template <class Part>
   void taking_back(const Run& run, const Part& part);
   void take_back(const Run& run) noexcept;
   void require_no_call_in_group() const;
-  void prepare(const Run& run);
-  void exchange(const Run& run);
+  void prepare(int exchange, const Run& run);
+  void exchange(int exchange, const Run& run);
   void finish(const Run& run);
+  void require_sound_packets();
   [[nodiscard]] std::size_t conclude();
   [[nodiscard]] std::size_t conclude_enqueued(const Run& run);
   [[noreturn]] void reject_packet(const Verdict& verdict);
 
   [[nodiscard]] Backend& backend() noexcept { return communicator_->backend(); }
-  [[nodiscard]] void* scratch() noexcept { return work_.scratch.get(); }
-  [[nodiscard]] const Packet& outgoing() const noexcept {
-    return work_.packets[static_cast<std::size_t>(plan_.rank)];
-  }
 
   std::shared_ptr<Communicator::Impl> communicator_;
   std::string name_;
@@ -124,22 +109,14 @@ class SparseAllreduce::Impl {
   Backend::Buffer totals_{nullptr, nullptr};
   Backend::Buffer report_{nullptr, nullptr};
   History history_;
-  Work work_;
-  std::unique_ptr<StageClock> clock_;  // null: calls are not timed
+  Communicator::Impl::Roll roll_;
+  Observer observer_;
+  Path path_ = Path::automatic;   // that was asked for or chosen; automatic: not chosen yet
+  std::unique_ptr<Route> route_;  // its; null: made by the next call, which is collective
+  bool entered_ = false;          // by route_
+  std::string path_reason_;
   StageListener stage_listener_;
   StageSeconds seconds_, last_seconds_;
 };
-
-template <class Part>
-void SparseAllreduce::Impl::in_range(Stage stage, const Part& part) {
-  const Range range(backend(), name_of(stage));
-  part();
-}
-
-template <class Part>
-void SparseAllreduce::Impl::timed(Stage stage, const Part& part) {
-  in_range(stage, part);
-  if (clock_ != nullptr) clock_->lap(stage);
-}
 
 }  // namespace sparccl

@@ -21,7 +21,8 @@
 namespace sparccl {
 namespace {
 
-/// The file is this, the name, the residual, the history's three lists, and a checksum of it all.
+/// The file is this, the name, the residual, the history's three lists, the ranges, and a checksum
+/// of it all.
 struct Header {
   std::uint64_t magic;
   std::uint32_t version;
@@ -33,21 +34,28 @@ struct Header {
   std::int32_t distortion;
   std::int32_t rank;
   std::int32_t world_size;
+  std::int32_t path;
+  std::uint32_t ranges;  // numbers: 2 P + 1 or none
 };
-static_assert(sizeof(Header) == 56 && std::is_trivially_copyable_v<Header>);
+static_assert(sizeof(Header) == 64 && std::is_trivially_copyable_v<Header>);
 
 constexpr std::uint64_t state_magic = 0x4554415453435053;  // "SPCSTATE"
-constexpr std::uint32_t state_version = 1;
+constexpr std::uint32_t state_version = 2;
 
 std::size_t accumulator_bytes(const Plan& plan) { return size_of(plan.accumulator()); }
 
+std::size_t range_numbers(const Plan& plan) {
+  return 2 * static_cast<std::size_t>(plan.world_size) + 1;
+}
+
 /// Room for the state of a tensor with so many entries in its history.
-StateCopy make_copy(const Plan& plan, std::size_t entries) {
+StateCopy make_copy(const Plan& plan, std::size_t entries, std::size_t ranges) {
   StateCopy state;
   state.residual.resize(plan.count * accumulator_bytes(plan));
   state.per_block.resize(plan.blocks());
   state.offsets.resize(entries);
   state.ratios.resize(entries * accumulator_bytes(plan));
+  state.ranges.resize(ranges);
   return state;
 }
 
@@ -57,11 +65,13 @@ auto parts_of(State& state) {
   return std::array{std::as_writable_bytes(std::span(state.residual)),
                     std::as_writable_bytes(std::span(state.per_block)),
                     std::as_writable_bytes(std::span(state.offsets)),
-                    std::as_writable_bytes(std::span(state.ratios))};
+                    std::as_writable_bytes(std::span(state.ratios)),
+                    std::as_writable_bytes(std::span(state.ranges))};
 }
-std::array<std::span<const std::byte>, 4> parts_of(const StateCopy& state) {
+std::array<std::span<const std::byte>, 5> parts_of(const StateCopy& state) {
   return {std::as_bytes(std::span(state.residual)), std::as_bytes(std::span(state.per_block)),
-          std::as_bytes(std::span(state.offsets)), std::as_bytes(std::span(state.ratios))};
+          std::as_bytes(std::span(state.offsets)), std::as_bytes(std::span(state.ratios)),
+          std::as_bytes(std::span(state.ranges))};
 }
 
 class Checksum {
@@ -144,6 +154,13 @@ void require_sound(const std::filesystem::path& path, const Plan& plan, const St
     sum += in_block;
   }
   if (sum != entries) reject(path, "entries of the history", entries, sum);
+  if (!state.ranges.empty()) {
+    const auto bounds =
+        std::span(state.ranges).first(static_cast<std::size_t>(plan.world_size) + 1);
+    if (bounds.front() != 0 || bounds.back() != plan.count || !std::ranges::is_sorted(bounds)) {
+      reject(path, "ranges", "bounds that ascend from 0 to the count", "others");
+    }
+  }
   visit_accumulator(plan.accumulator(), [&]<class A>(Tag<A>) {
     const std::span<const A> residual(reinterpret_cast<const A*>(state.residual.data()),
                                       plan.count);
@@ -188,9 +205,10 @@ void copy_history(Backend& backend, const Plan& plan, const Memory& from, const 
 }
 
 StateCopy copy_state(const Backend& backend, const Plan& plan, const Memory& from) {
-  StateCopy state = make_copy(plan, history_entries(backend, plan, from));
+  StateCopy state = make_copy(plan, history_entries(backend, plan, from),
+                              from.bounds != nullptr ? range_numbers(plan) : 0);
   const void* const sources[] = {from.residual, from.sent_per_block, from.sent_offsets,
-                                 from.sent_ratios};
+                                 from.sent_ratios, from.bounds};
   const auto parts = parts_of(state);
   for (std::size_t i = 0; i < parts.size(); ++i) {
     backend.download(parts[i].data(), sources[i], parts[i].size());
@@ -200,12 +218,20 @@ StateCopy copy_state(const Backend& backend, const Plan& plan, const Memory& fro
 }
 
 void put_state(Backend& backend, const StateCopy& state, const Memory& to) {
-  void* const targets[] = {to.residual, to.sent_per_block, to.sent_offsets, to.sent_ratios};
+  void* const targets[] = {to.residual, to.sent_per_block, to.sent_offsets, to.sent_ratios,
+                           to.bounds};
   const auto parts = parts_of(state);
   for (std::size_t i = 0; i < parts.size(); ++i) {
     backend.upload(targets[i], parts[i].data(), parts[i].size());
   }
   backend.upload(to.step, &state.step, sizeof(state.step));
+}
+
+void forget_path(StateCopy& state) {
+  std::ranges::fill(state.per_block, 0u);
+  state.offsets.clear();
+  state.ratios.clear();
+  state.ranges.clear();
 }
 
 void write_state(std::ostream& out, const StateOwner& owner, const StateCopy& state) {
@@ -219,7 +245,9 @@ void write_state(std::ostream& out, const StateOwner& owner, const StateCopy& st
                          static_cast<std::int32_t>(plan.type),
                          static_cast<std::int32_t>(plan.distortion),
                          plan.rank,
-                         plan.world_size};
+                         plan.world_size,
+                         static_cast<std::int32_t>(state.path),
+                         static_cast<std::uint32_t>(state.ranges.size())};
   Checksum checksum;
   const auto write = [&](const void* data, std::size_t bytes) {
     checksum.add(data, bytes);
@@ -274,7 +302,7 @@ StateCopy read_state(std::istream& in, std::uint64_t bytes, const std::filesyste
   const Plan& plan = owner.plan;
   Reader reader(in, bytes, path);
   constexpr std::uint64_t least = sizeof(Header) + sizeof(std::uint64_t);
-  if (reader.bytes() < least) reject(path, "bytes", "at least 64", reader.bytes());
+  if (reader.bytes() < least) reject(path, "bytes", "at least 72", reader.bytes());
   Header header;
   reader.read(&header, sizeof(header));
   require_same(path, "magic number", state_magic, header.magic);
@@ -288,14 +316,22 @@ StateCopy read_state(std::istream& in, std::uint64_t bytes, const std::filesyste
   if (header.entries > plan.count) {
     reject(path, "entries of the history", "at most the count", header.entries);
   }
+  if (header.path < 0 || header.path > static_cast<std::int32_t>(Path::hierarchical)) {
+    reject(path, "path", "0 to 4", header.path);
+  }
+  if (header.ranges != 0 && header.ranges != range_numbers(plan)) {
+    reject(path, "numbers of the ranges", range_numbers(plan), header.ranges);
+  }
   const auto entries = static_cast<std::size_t>(header.entries);
   std::uint64_t expected = least + name.size();
   expected += plan.blocks() * sizeof(std::uint32_t) + entries * sizeof(std::uint16_t);
   expected += (plan.count + entries) * accumulator_bytes(plan);
+  expected += header.ranges * sizeof(std::uint64_t);
   require_same(path, "bytes", expected, reader.bytes());
 
-  StateCopy state = make_copy(plan, entries);
+  StateCopy state = make_copy(plan, entries, header.ranges);
   state.step = header.step;
+  state.path = static_cast<Path>(header.path);
   for (const auto& part : parts_of(state)) reader.read(part.data(), part.size());
   const std::uint64_t computed = reader.checksum();
   std::uint64_t stored = 0;

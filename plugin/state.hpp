@@ -32,7 +32,12 @@ struct StateCopy {
   std::vector<std::uint32_t> per_block;
   std::vector<std::uint16_t> offsets;
   std::vector<std::byte> ratios;
+  Path path = Path::allgather;        // whose history it is; automatic: of none
+  std::vector<std::uint64_t> ranges;  // of Path::split: [P + 1] bounds, [P] demand; else empty
 };
+
+/// Without history and ranges: those of one path mean nothing to another.
+void forget_path(StateCopy& state);
 
 /// Backend memory to the host's and back. Nothing may be under way on the device. `to` has room for
 /// the history.

@@ -204,10 +204,14 @@ class SPARCCL_API SparseAllreduce {
   [[nodiscard]] std::size_t sparse_capacity() const noexcept;
 
   /// Changes how many entries are sent from the next call on; call it with the same value on every
-  /// rank. Residual and history stay. Allocates; on CUDA it waits for the device, and graphs that
-  /// were captured before are void.
+  /// rank. Residual and history stay (under Path::automatic a path is chosen anew). Allocates; on
+  /// CUDA it waits for the device, and graphs that were captured before are void.
   void set_density(double density);
   void set_k(std::uint64_t k);
+
+  /// Takes another path from the next call on; call it with the same value on every rank. Nothing
+  /// of the residual is lost. Allocates and waits as set_density does.
+  void set_path(Path path);
 
   [[nodiscard]] std::uint64_t k() const noexcept;
   [[nodiscard]] std::size_t count() const noexcept;

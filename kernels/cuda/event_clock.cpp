@@ -61,7 +61,7 @@ void EventClock::begin(Stream stream) noexcept try {
   if (capturing(stream_)) return;
   now_ = &calls_[(oldest_ + ended_) % calls_under_way];
   now_->number = number;
-  now_->marks = 0;
+  now_->marks = now_->size = 0;
   last_mark_ = mark();
 } catch (...) {
 }
@@ -83,8 +83,11 @@ std::size_t EventClock::mark() noexcept try {
 void EventClock::lap(sparccl::Stage stage) noexcept {
   const std::size_t end = mark();
   if (now_ == nullptr) return;
-  now_->begins[static_cast<std::size_t>(stage)] = std::exchange(last_mark_, end);
-  now_->ends[static_cast<std::size_t>(stage)] = end;
+  if (now_->size == now_->laps.size()) {
+    now_ = nullptr;
+    return;
+  }
+  now_->laps[now_->size++] = {stage, std::exchange(last_mark_, end), end};
 }
 
 void EventClock::skip() noexcept { last_mark_ = mark(); }
@@ -118,9 +121,10 @@ StageTimes EventClock::times_of(Call& call) {
   const steady_clock::time_point begin = anchor_time_ + between(anchor_, first);
   StageTimes times;
   times.call = call.number;
-  for (std::size_t stage = 0; stage < stage_count; ++stage) {
-    times.spans[stage] = {begin + between(first, call.events[call.begins[stage]]),
-                          begin + between(first, call.events[call.ends[stage]])};
+  for (; times.size < call.size; ++times.size) {
+    const Lap& lap = call.laps[times.size];
+    times.spans[times.size] = {lap.stage, begin + between(first, call.events[lap.begin]),
+                               begin + between(first, call.events[lap.end])};
   }
   anchor_time_ = begin;
   std::swap(anchor_, call.events.front());

@@ -26,12 +26,17 @@ class EventClock final : public StageClock {
   [[nodiscard]] std::optional<StageTimes> next() noexcept override;
 
  private:
-  static constexpr std::size_t most_marks = 1 + stage_count + 3;
+  static constexpr std::size_t most_marks = 2 * StageTimes::most_spans;
+  struct Lap {
+    sparccl::Stage stage = sparccl::Stage::wait;
+    std::size_t begin = 0, end = 0;  // marks
+  };
   struct Call {
     std::uint64_t number = 0;
     std::size_t marks = 0;
-    std::vector<Event> events;                              // [most_marks]
-    std::array<std::size_t, stage_count> begins{}, ends{};  // marks
+    std::vector<Event> events;  // [most_marks]
+    std::array<Lap, StageTimes::most_spans> laps{};
+    std::size_t size = 0;  // laps
   };
 
   std::size_t mark() noexcept;

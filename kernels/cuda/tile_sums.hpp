@@ -115,7 +115,7 @@ template <class Wire, class A>
           memory.sent_per_block,
           memory.sent_offsets,
           static_cast<A*>(memory.sent_ratios),
-          average ? static_cast<A>(plan.world_size) : A(1)};
+          static_cast<A>(plan.divisor(output.reduction))};
 }
 
 }  // namespace sparccl::cuda

@@ -67,7 +67,7 @@ class Joiner {
         own_values_(static_cast<const Wire*>(own.values)),
         own_(own.per_block, own.offsets, static_cast<std::size_t>(*own.entries)),
         output_(output),
-        divisor_(output.reduction == Reduction::avg ? static_cast<A>(plan_.world_size) : A(1)) {
+        divisor_(static_cast<A>(plan_.divisor(output.reduction))) {
     std::fill_n(memory.sent_per_block, plan_.blocks(), 0u);
     if (output.dense != nullptr) std::fill_n(static_cast<T*>(output.dense), plan_.count, T{});
   }

@@ -33,7 +33,7 @@ class Merger {
         packets_(packets),
         output_(output),
         own_(static_cast<std::size_t>(plan.rank)),
-        divisor_(output.reduction == Reduction::avg ? static_cast<A>(plan.world_size) : A(1)),
+        divisor_(static_cast<A>(plan.divisor(output.reduction))),
         sums_are_result_(std::is_same_v<T, A> && output.reduction == Reduction::sum) {
     const auto misaligned = reinterpret_cast<std::uintptr_t>(output.dense) % line_bytes;
     streams_ = output.dense != nullptr && plan.count * sizeof(T) >= stream_from_bytes &&

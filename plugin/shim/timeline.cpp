@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <span>
 
 namespace sparccl::shim {
 
@@ -37,7 +38,7 @@ void Timeline::write(const std::string& event) {
 
 void Timeline::add(const Call& call, const StageTimes& times) noexcept try {
   const std::lock_guard lock(mutex_);
-  if (file_ == nullptr) return;
+  if (file_ == nullptr || times.size == 0) return;
   const auto event = [&](const std::string& name, Clock::time_point begin, Clock::time_point end) {
     return json{{"name", name},
                 {"cat", "sparccl"},
@@ -55,13 +56,11 @@ void Timeline::add(const Call& call, const StageTimes& times) noexcept try {
                {"args", {{"name", "rank " + std::to_string(call.rank)}}}}
               .dump());
   }
-  json whole = event(call.tensor, times.spans.front().begin, times.spans.back().end);
+  const auto spans = std::span(times.spans).first(times.size);
+  json whole = event(call.tensor, spans.front().begin, spans.back().end);
   whole["args"] = {{"wire_bytes", call.wire_bytes}, {"entries", call.entries}};
   write(whole.dump());
-  for (std::size_t stage = 0; stage < times.spans.size(); ++stage) {
-    const auto& [begin, end] = times.spans[stage];
-    write(event(name_of(static_cast<Stage>(stage)), begin, end).dump());
-  }
+  for (const auto& [stage, begin, end] : spans) write(event(name_of(stage), begin, end).dump());
   std::fflush(file_);
 } catch (...) {
 }

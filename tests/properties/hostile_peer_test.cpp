@@ -7,6 +7,7 @@
 #include "sparse_allreduce.hpp"
 #include "transport/local.hpp"
 #include "transport/transport.hpp"
+#include "wire.hpp"
 #include "world.hpp"
 
 namespace sparccl::test {

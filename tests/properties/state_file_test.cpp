@@ -77,9 +77,9 @@ TEST_F(StateFile, TruncatedAnywhere) {
   for (const std::size_t length :
        {std::size_t{0},  std::size_t{1},  std::size_t{7},  std::size_t{8},  std::size_t{55},
         std::size_t{56}, std::size_t{57}, std::size_t{63}, std::size_t{64}, std::size_t{65},
-        std::size_t{66}, std::size_t{73}, std::size_t{74}, std::size_t{80}, size / 4,
-        size / 2,        size - 2000,     size - 1300,     size - 1200,     size - 9,
-        size - 8,        size - 7,        size - 1}) {
+        std::size_t{71}, std::size_t{72}, std::size_t{66}, std::size_t{73}, std::size_t{74},
+        std::size_t{80}, size / 4,        size / 2,        size - 2000,     size - 1300,
+        size - 1200,     size - 9,        size - 8,        size - 7,        size - 1}) {
     expect_refused(good_.substr(0, length), "cut to " + std::to_string(length));
   }
   expect_refused(good_ + "x", "one byte too long");
@@ -89,7 +89,7 @@ TEST_F(StateFile, TruncatedAnywhere) {
 TEST_F(StateFile, CorruptedAnywhere) {
   std::mt19937_64 random(502);
   std::vector<std::size_t> places;
-  for (std::size_t i = 0; i < 90; ++i) places.push_back(i);  // header and name, each byte
+  for (std::size_t i = 0; i < 98; ++i) places.push_back(i);  // header and name, each byte
   for (std::size_t i = 1; i <= 40; ++i) places.push_back(good_.size() - i);
   for (int i = 0; i < 150; ++i) places.push_back(random() % good_.size());
   for (const std::size_t at : places) {
@@ -103,8 +103,10 @@ TEST_F(StateFile, CorruptedAnywhere) {
 TEST_F(StateFile, IsNoStateFile) {
   expect_refused("", "empty");
   expect_refused(std::string(good_.size(), '\0'), "zeros");
-  expect_refused("not a state file, but long enough to have a header of sixty-four bytes, and more",
-                 "text");
+  expect_refused(
+      "not a state file, but long enough to have a header of sixty-four bytes, and more"
+      " than that",
+      "text");
 }
 
 TEST_F(StateFile, IsNotThere) {
@@ -139,7 +141,7 @@ TEST_F(StateFile, OfAnotherTensorOrRank) {
 /// The checksum is right and the content is not: nothing of a file is trusted.
 TEST_F(StateFile, Forged) {
   const std::size_t name = std::string("fc1.weight").size();
-  const std::size_t residual = 56 + name;
+  const std::size_t residual = 64 + name;
   const std::size_t table = residual + shape.count * sizeof(float);
   const std::size_t offsets = table + 2 * sizeof(std::uint32_t);
   const auto forge = [&](std::size_t at, auto value) {
@@ -168,7 +170,10 @@ TEST_F(StateFile, Forged) {
   for (const std::uint32_t bytes : {0u, 9u, 11u, 0x7fffffffu, ~0u}) {
     expect_refused(forge(12, bytes), "bytes of the name " + std::to_string(bytes));
   }
-  expect_refused(forge(8, std::uint32_t{2}), "format version", {"version"});
+  expect_refused(forge(8, std::uint32_t{1}), "format version", {"version"});
+  expect_refused(forge(56, std::int32_t{5}), "path", {"path"});
+  expect_refused(forge(60, std::uint32_t{1}), "ranges", {"ranges"});
+  expect_refused(forge(60, std::uint32_t{5}), "ranges that are not there", {"bytes"});
 }
 
 }  // namespace

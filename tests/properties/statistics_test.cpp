@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "sparse_allreduce.hpp"
+#include "wire.hpp"
 #include "world.hpp"
 
 namespace sparccl::test {
@@ -80,6 +81,7 @@ TEST(Stats, ListenersHearOfEachStage) {
     static_cast<void>(world.step(std::vector<Vector>(2, Vector(1'000, 1.0))));
     ASSERT_EQ(heard.size(), t + 1);
     EXPECT_EQ(heard[t].call, t);
+    ASSERT_EQ(heard[t].size, stage_count);
     EXPECT_EQ(heard[t].seconds().total(), world.tensor(0).stats().last_seconds.total());
     for (std::size_t stage = 1; stage < stage_count; ++stage) {
       EXPECT_EQ(heard[t].spans[stage].begin, heard[t].spans[stage - 1].end);

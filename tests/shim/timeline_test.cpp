@@ -19,10 +19,12 @@ TEST(Timeline, IsJsonWithAnEventAStage) {
     const auto now = std::chrono::steady_clock::now();
     const auto after = [&](int ms) { return now + std::chrono::milliseconds(ms); };
     StageTimes times;
-    for (auto& span : times.spans) span = {after(1), after(1)};
-    times.spans.front() = {now, after(1)};
-    times.spans[static_cast<std::size_t>(Stage::exchange)] = {after(1), after(3)};
-    times.spans.back() = {after(3), after(3)};
+    for (; times.size < stage_count; ++times.size) {
+      times.spans[times.size] = {static_cast<Stage>(times.size), after(1), after(1)};
+    }
+    times.spans.front() = {Stage::wait, now, after(1)};
+    times.spans[static_cast<std::size_t>(Stage::exchange)] = {Stage::exchange, after(1), after(3)};
+    times.spans[stage_count - 1] = {Stage::merge, after(3), after(3)};
     timeline.add({1, 2, "a \"name\"", 7, 3}, times);
     timeline.add({1, 2, "b", 0, 0}, times);
   }
