@@ -20,7 +20,7 @@ void require(ncclResult_t result) {
 }  // namespace
 
 /// Rank r is on device r: two on one would wait for each other on its default stream.
-std::vector<Communicator> make_ranks(int world_size) {
+std::vector<Communicator> make_ranks(int world_size, int ranks_per_node) {
   static const bool enough_devices = (simt::set_device_count(64), true);
   static_cast<void>(enough_devices);
   ncclUniqueId id;
@@ -32,7 +32,8 @@ std::vector<Communicator> make_ranks(int world_size) {
         const cuda::DeviceGuard device(rank);
         ncclComm_t users = nullptr;
         require(ncclCommInitRank(&users, world_size, id, rank));
-        made[static_cast<std::size_t>(rank)] = nccl_communicator(users);
+        made[static_cast<std::size_t>(rank)] =
+            nccl_communicator(users, {.ranks_per_node = ranks_per_node});
         require(ncclCommDestroy(users));
       },
       [] {});

@@ -5,9 +5,10 @@
 
 namespace sparccl::test {
 
-std::vector<Communicator> make_ranks(int world_size) {
+std::vector<Communicator> make_ranks(int world_size, int ranks_per_node) {
   std::vector<Communicator> ranks;
-  for (const Communicator& host : Communicator::local(world_size)) {
+  for (const Communicator& host :
+       Communicator::local(world_size, {.ranks_per_node = ranks_per_node})) {
     ranks.push_back(cuda_communicator(host));
   }
   return ranks;

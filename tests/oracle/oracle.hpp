@@ -23,6 +23,8 @@ struct Shape {
   double mu = 0;
   Distortion distortion = Distortion::previous;
   Reduction reduction = Reduction::sum;
+  Path path = Path::allgather;  // the oracle knows no other
+  int ranks_per_node = 0;
 };
 
 using Vector = std::vector<double>;

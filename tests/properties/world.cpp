@@ -97,11 +97,12 @@ Options options_of(const Shape& shape) {
           .mu = shape.mu,
           .distortion = shape.distortion,
           .wire = shape.wire,
-          .reduction = shape.reduction};
+          .reduction = shape.reduction,
+          .path = shape.path};
 }
 
 World::World(const Shape& shape, const Options& options, const std::string& name)
-    : shape_(shape), communicators_(make_ranks(shape.ranks)) {
+    : shape_(shape), communicators_(make_ranks(shape.ranks, shape.ranks_per_node)) {
   for (const Communicator& communicator : communicators_) {
     tensors_.push_back(
         std::make_unique<SparseAllreduce>(communicator, name, shape.count, shape.type, options));
@@ -190,6 +191,8 @@ std::string describe(const Shape& shape) {
   text << "ranks " << shape.ranks << " n " << shape.count << " k " << shape.k << " "
        << name_of(shape.type) << " wire " << name_of(shape.wire) << " mu " << shape.mu
        << " distortion " << static_cast<int>(shape.distortion) << " " << name_of(shape.reduction);
+  if (shape.path != Path::allgather) text << " path " << name_of(shape.path);
+  if (shape.ranks_per_node != 0) text << " on nodes of " << shape.ranks_per_node;
   return text.str();
 }
 

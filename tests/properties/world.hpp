@@ -29,7 +29,7 @@ using Bytes = std::vector<std::byte>;
 
 /// A communicator for each of `world_size` ranks that are threads: of hosts, of devices behind
 /// hosts, or of NCCL, by which file the test is linked with (ranks_of_*.cpp).
-[[nodiscard]] std::vector<Communicator> make_ranks(int world_size);
+[[nodiscard]] std::vector<Communicator> make_ranks(int world_size, int ranks_per_node = 0);
 
 /// How often a loop over random shapes turns that turns `full` times on hosts: the stand-ins are
 /// slow. And how far its shapes are from those, where the same test is run under several schedules.

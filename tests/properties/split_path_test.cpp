@@ -1,0 +1,136 @@
+// What is particular to Path::split: capacities, moving ranges, what an owner says of bad packets.
+#include <cmath>
+
+#include <gtest/gtest.h>
+
+#include "sparse_allreduce.hpp"
+#include "split_plan.hpp"
+#include "wire.hpp"
+#include "world.hpp"
+
+namespace sparccl::test {
+namespace {
+
+/// However many ranks: the bytes of at most 6 k entries of 6 bytes each.
+TEST(Split, SendsBytesOfSixTimesKAtMost) {
+  for (const int ranks : {2, 4, 8, 16, 64}) {
+    for (const std::size_t k : {std::size_t{1'000}, std::size_t{25'000}}) {
+      Plan plan;
+      plan.count = 1'000 * k;
+      plan.k = k;
+      plan.world_size = ranks;
+      const SplitPlan split = make_split_plan(plan);
+      const auto others = static_cast<std::size_t>(ranks - 1);
+      const std::size_t bytes =
+          others * (wire::range_layout(split.sent).bytes + wire::range_layout(split.reduced).bytes);
+      EXPECT_LE(bytes, 6 * k * 6) << ranks << " " << k;
+    }
+  }
+  World world({.ranks = 4, .count = 100'000, .k = 1'000, .path = Path::split});
+  static_cast<void>(world.step(std::vector<Vector>(4, Vector(100'000))));
+  EXPECT_LE(world.tensor(0).stats().wire_bytes, 36'000u);
+  EXPECT_GT(world.tensor(0).stats().wire_bytes, 6'000u);
+}
+
+/// All entries fall into one range: it takes what it has room for, the largest; the rest stays.
+TEST(Split, KeepsTheLargestOfARangeThatOverflows) {
+  const Shape shape{.ranks = 4, .count = 4'000, .k = 400, .path = Path::split};
+  World world(shape);
+  std::vector<Vector> gradients(4, Vector(shape.count));
+  for (std::size_t r = 0; r < 4; ++r) {
+    for (std::size_t i = 0; i < 500; ++i) gradients[r][i] = 1 + static_cast<double>(i);
+  }
+  const Vector result = to_doubles(shape.type, world.step(gradients)[0].data(), shape.count);
+  const SplitPlan split = make_split_plan(world.tensor(0).impl().plan());
+  for (std::size_t i = 0; i < shape.count; ++i) {
+    const bool sent = i < 500 && i >= 500 - split.sent.k;
+    ASSERT_EQ(result[i], sent ? 4 * (1.0 + static_cast<double>(i)) : 0.0) << i;
+  }
+  EXPECT_EQ(world.tensor(0).stats().last_entries, split.sent.k);
+  EXPECT_EQ(history_entries_of(world.tensor(0)), split.sent.k);
+}
+
+/// Ranks that send other positions than each other: only the largest sums fit into what comes back.
+TEST(Split, BringsTheLargestSums) {
+  const Shape shape{.ranks = 8, .count = 8'000, .k = 160, .path = Path::split};
+  World world(shape);
+  std::vector<Vector> gradients(8, Vector(shape.count));
+  for (std::size_t r = 0; r < 8; ++r) {
+    for (std::size_t i = 0; i < 160; ++i) {
+      gradients[r][50 * i + r] = 1 + static_cast<double>((i * 8 + r) % 100);
+    }
+  }
+  const Vector result = to_doubles(shape.type, world.step(gradients)[0].data(), shape.count);
+  const SplitPlan split = make_split_plan(world.tensor(0).impl().plan());
+  for (std::size_t range = 0; range < 8; ++range) {
+    std::size_t brought = 0;
+    double least = 1e9, most_left = 0;
+    for (std::size_t i = 1'000 * range; i < 1'000 * (range + 1); ++i) {
+      double sum = 0;
+      for (const Vector& gradient : gradients) sum += gradient[i];
+      if (result[i] != 0) {
+        ASSERT_EQ(result[i], sum);
+        ++brought;
+        least = std::min(least, sum);
+      } else {
+        most_left = std::max(most_left, sum);
+      }
+    }
+    EXPECT_EQ(brought, split.reduced.k);
+    EXPECT_LE(most_left, least);
+  }
+}
+
+/// The ratio of RegTop-k is that of what was reduced, and of nothing that was not.
+TEST(Split, RemembersWhatWasReduced) {
+  Shape shape{.ranks = 5, .count = 3'000, .k = 100, .mu = 1, .path = Path::split};
+  std::mt19937_64 random(77);
+  World world(shape);
+  const auto gradients = integer_gradients(shape, 50, random);
+  const Vector result = to_doubles(shape.type, world.step(gradients)[0].data(), shape.count);
+  for (int r = 0; r < shape.ranks; ++r) {
+    const Memory& memory = world.tensor(r).impl().memory();
+    const auto* ratios = static_cast<const float*>(memory.sent_ratios);
+    ASSERT_EQ(memory.sent_per_block[0], world.tensor(r).stats().last_entries);
+    for (std::size_t i = 0; i < memory.sent_per_block[0]; ++i) {
+      const std::size_t at = memory.sent_offsets[i];
+      const double own = gradients[static_cast<std::size_t>(r)][at];
+      ASSERT_NEAR(ratios[i], std::fabs(result[at] / own), 1e-5 * ratios[i] + 1e-6);
+      ASSERT_EQ(static_cast<const float*>(memory.residual)[at], 0.0f);
+    }
+  }
+}
+
+/// A tensor whose first twentieth gets all of the large gradients: the ranges move there, and what
+/// they turn away becomes little.
+TEST(Split, BalancesItsRanges) {
+  const Shape shape{.ranks = 4, .count = 20'000, .k = 200, .path = Path::split};
+  World world(shape);
+  std::mt19937_64 random(78);
+  const auto gradients = [&] {
+    auto all = integer_gradients(shape, 1, random);
+    for (Vector& gradient : all) {
+      for (std::size_t i = 0; i < shape.count / 20; ++i) gradient[i] = 100.0 + double(random() % 9);
+    }
+    return all;
+  };
+  const auto bounds = [&](int rank) {
+    const std::uint64_t* at = world.tensor(rank).impl().memory().bounds;
+    return std::vector<std::uint64_t>(at, at + shape.ranks + 1);
+  };
+  std::vector<std::uint64_t> sent;
+  for (std::uint64_t t = 0; t < 2 * balance_every + 1; ++t) {
+    static_cast<void>(world.step(gradients()));
+    sent.push_back(world.tensor(0).stats().last_entries);
+    if (t > 0) continue;
+    EXPECT_EQ(bounds(0), (std::vector<std::uint64_t>{0, 5000, 10000, 15000, 20000}));
+  }
+  for (int r = 1; r < shape.ranks; ++r) ASSERT_EQ(bounds(r), bounds(0));
+  EXPECT_LT(bounds(0)[1], 1'000u);
+  EXPECT_TRUE(std::ranges::is_sorted(bounds(0)));
+  EXPECT_LT(sent[10], 80u);
+  EXPECT_GT(sent.back(), 120u);
+}
+
+}  // namespace
+}  // namespace sparccl::test
