@@ -77,9 +77,10 @@ Costs from_file(Communicator::Impl& communicator, const CommunicatorOptions& opt
   if (failure) throw Error(*failure);
   for (std::size_t rank = 0; rank < failed.size(); ++rank) {
     if (failed[rank] == 0) continue;
-    throw Error(Result::bad_state, "calibration file: expected one that every rank can use, found "
-                                   "that rank " +
-                                       std::to_string(rank) + " cannot: its error says why");
+    throw Error(Result::bad_state,
+                "calibration file: expected one that every rank can use, found "
+                "that rank " +
+                    std::to_string(rank) + " cannot: its error says why");
   }
   require_equal(hashes, "the file", [](double) { return std::string("one of other content"); });
   return costs;
@@ -130,11 +131,11 @@ void require_same(const Machine& expected, const Machine& found,
         return "\"" + value + "\"";
       }
     };
-    throw Error(Result::bad_state,
-                "calibration file " + path.string() + ": expected the hardware that it was " +
-                    "measured on, " + what + " " + show(wanted) + ", found " + show(seen) +
-                    "; measure here with sparccl_plan --probe --save, or set "
-                    "SPARCCL_CALIBRATION=probe");
+    throw Error(Result::bad_state, "calibration file " + path.string() +
+                                       ": expected the hardware that it was " + "measured on, " +
+                                       what + " " + show(wanted) + ", found " + show(seen) +
+                                       "; measure here with sparccl_plan --probe --save, or set "
+                                       "SPARCCL_CALIBRATION=probe");
   };
   compare("CPU", expected.cpu, found.cpu);
   compare("number of cores", expected.cores, found.cores);

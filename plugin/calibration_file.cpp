@@ -68,8 +68,8 @@ std::string words(const Json& object, const char* name) {
 
 Curve curve_of(const Json& object, const char* name) {
   const Json& points = member(object, name);
-  const Wrong wrong{std::string("expected points [size, seconds], of ascending size, as \"") + name +
-                    "\", found " + points.dump()};
+  const Wrong wrong{std::string("expected points [size, seconds], of ascending size, as \"") +
+                    name + "\", found " + points.dump()};
   if (!points.is_array()) throw wrong;
   Curve curve;
   double before = 0;
@@ -92,9 +92,9 @@ Link link_of(const Json& all, const char* name) {
 
 Machine machine_in(const Json& all) {
   const Json& machine = member(all, "machine");
-  return {words(machine, "cpu"),       whole(machine, "cores"),
-          words(machine, "gpu"),       words(machine, "backend"),
-          words(machine, "transport"), whole(machine, "world_size"),
+  return {words(machine, "cpu"),           whole(machine, "cores"),
+          words(machine, "gpu"),           words(machine, "backend"),
+          words(machine, "transport"),     whole(machine, "world_size"),
           whole(machine, "ranks_per_node")};
 }
 
@@ -145,8 +145,9 @@ Costs parse_costs(const std::string& text, const std::filesystem::path& path) {
   const std::string file = "calibration file " + path.string() + ": ";
   const Json all = Json::parse(text, nullptr, false);
   if (all.is_discarded()) {
-    throw Error(Result::bad_state, file + "expected JSON, found something else; make one with "
-                                          "sparccl_plan --probe --save");
+    throw Error(Result::bad_state, file +
+                                       "expected JSON, found something else; make one with "
+                                       "sparccl_plan --probe --save");
   }
   try {
     return costs_in(all);

@@ -272,8 +272,7 @@ std::vector<Communicator> Communicator::local(int world_size, const Communicator
   return ranks;
 }
 
-Communicator::Communicator(std::unique_ptr<Transport> transport,
-                           const CommunicatorOptions& options)
+Communicator::Communicator(std::unique_ptr<Transport> transport, const CommunicatorOptions& options)
     : Communicator(std::move(transport), make_host_backend(), options) {}
 
 Communicator::Communicator(std::unique_ptr<Transport> transport, std::unique_ptr<Backend> backend,

@@ -86,8 +86,8 @@ Prediction split(const Costs& costs, const Workload& workload) {
   const auto k = static_cast<double>(workload.k);
   const SplitBytes slot = split_bytes(workload);
   Prediction p;
-  p.latency = (rounds(ranks) + 1) * costs.shared.latency +
-              (ranks - 1) * costs.shared.seconds_per_message;
+  p.latency =
+      (rounds(ranks) + 1) * costs.shared.latency + (ranks - 1) * costs.shared.seconds_per_message;
   p.transfer = (ranks - 1) * slot.sent * costs.shared.per_byte();
   p.bytes = (ranks - 1) * slot.sent;
   const double reduced = std::min({ranks * k, 3 * k + 4 * ranks, n});
@@ -113,8 +113,8 @@ std::optional<Prediction> hierarchical(const Costs& costs, const Workload& workl
   const auto k = static_cast<double>(shard.k);
   const double bytes = (inside - 1) * n * static_cast<double>(size_of(workload.type));
   Prediction p;
-  p.latency = rounds(workload.world_size) * costs.network.latency +
-              2 * rounds(inside) * costs.node.latency;
+  p.latency =
+      rounds(workload.world_size) * costs.network.latency + 2 * rounds(inside) * costs.node.latency;
   p.transfer = 2 * bytes * costs.node.per_byte();
   p.compute = bytes * costs.stages.reduction + prepare(costs.stages, workload, n, k) +
               finish(costs.stages, workload, n, nodes * k);
@@ -153,8 +153,8 @@ double Curve::at(double size) const noexcept {
 }
 
 const std::optional<Prediction>& Predictions::of(Path path) const {
-  return all.at(static_cast<std::size_t>(std::find(paths.begin(), paths.end(), path) -
-                                         paths.begin()));
+  return all.at(
+      static_cast<std::size_t>(std::find(paths.begin(), paths.end(), path) - paths.begin()));
 }
 
 Path Predictions::best_sparse() const {

@@ -41,7 +41,8 @@ struct Link {
 
 /// The arithmetic of a sparse step, of float32 on one rank while all others do the same.
 struct StageCosts {
-  Curve pass;            ///< over entries of the gradient: accumulate and what else O(n) precedes
+  Curve pass;            ///< over entries of the gradient: accumulate, and ranks' waiting for each
+                         ///< other after it where they share cores
   Curve result;          ///< over entries of the result, written
   double selected = 0;   ///< seconds per entry sent: candidates, selection, packing
   double merged = 0;     ///< seconds per entry received: check, sum, history

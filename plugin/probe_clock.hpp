@@ -15,8 +15,8 @@ class ProbeClock {
  public:
   ProbeClock(Communicator::Impl& communicator, Stream stream);
 
-  /// Each figure becomes the largest of all ranks', on all of them: what is decided by it is decided
-  /// alike. Collective: ranks wait for each other. figures: at most `most`.
+  /// Each figure becomes the largest of all ranks', on all of them: what is decided by it is
+  /// decided alike. Collective: ranks wait for each other. figures: at most `most`.
   void slowest(std::span<double> figures);
   [[nodiscard]] double slowest(double figure) {
     slowest(std::span<double>(&figure, 1));
@@ -32,15 +32,15 @@ class ProbeClock {
     return slowest(own([&] { work(); }));
   }
 
-  /// Of a call after the first: the median of as many as its length allows.
+  /// Of calls after the first, which finds no memory warm: the shortest of as many as their length
+  /// allows. What else the machine does makes calls longer, never shorter.
   template <class Work>
   [[nodiscard]] double typical(const Work& work) {
-    const double first = once(work);
-    if (first > slow) return first;
-    std::vector<double> times(first > slow / 8 ? 3 : 5);
-    for (double& time : times) time = once(work);
-    std::nth_element(times.begin(), middle(times), times.end());
-    return *middle(times);
+    static_cast<void>(once(work));
+    double least = once(work);
+    const int more = least > slow ? 0 : least > slow / 8 ? 1 : 3;
+    for (int i = 0; i < more; ++i) least = std::min(least, once(work));
+    return least;
   }
 
   /// Seconds on this rank, until what was enqueued is done.
@@ -52,13 +52,9 @@ class ProbeClock {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   }
 
-  /// Seconds from which on a probe is not repeated, and larger ones are left out.
+  /// Seconds of a call that is not repeated.
   static constexpr double slow = 8e-3;
   static constexpr std::size_t most = 8;  // figures
-
-  [[nodiscard]] static std::vector<double>::iterator middle(std::vector<double>& times) {
-    return times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2);
-  }
 
  private:
   void exchange(std::span<const double> figures);

@@ -7,8 +7,8 @@
 namespace sparccl {
 
 /// Runs whole steps over synthetic gradients, on all ranks at once, and takes apart what they
-/// took. Collective.
+/// took. ranks_of_node: that share its caches. Collective.
 [[nodiscard]] StageCosts probe_stages(Communicator::Impl& communicator, ProbeClock& clock,
-                                      Stream stream);
+                                      int ranks_of_node, Stream stream);
 
 }  // namespace sparccl

@@ -53,10 +53,12 @@ void complete(PlanSettings& s, bool wire_given) {
     require(s.transport != "local" || s.threads > 0,
             "--probe: expected --transport local -t N (ranks that are threads), or to be started "
             "by mpirun");
-    require(s.transport != "local" || !started_by_mpirun() || std::getenv("OMPI_COMM_WORLD_SIZE") ==
-                nullptr || std::string(std::getenv("OMPI_COMM_WORLD_SIZE")) == "1",
+    require(s.transport != "local" || !started_by_mpirun() ||
+                std::getenv("OMPI_COMM_WORLD_SIZE") == nullptr ||
+                std::string(std::getenv("OMPI_COMM_WORLD_SIZE")) == "1",
             "--transport local: every process of mpirun would measure on its own; leave it out");
-    require(s.transport != "mpi" || have_mpi, "--transport mpi: this sparccl_plan was built without MPI; configure with "
+    require(s.transport != "mpi" || have_mpi,
+            "--transport mpi: this sparccl_plan was built without MPI; configure with "
             "-DSPARCCL_MPI=ON, or use --transport local -t N");
     return;
   }
@@ -122,7 +124,8 @@ std::optional<PlanSettings> parse_plan(int argc, char** argv) {
     throw UsageError(std::string(error.what()) + "; sparccl_plan --help lists what there is");
   }
   if (const auto entries = read("--count", count, "25000000 or 25M", parse_count)) {
-    require(*entries >= 1 && *entries <= 0x1p48, "--count: expected 1 to 2^48 entries, found " + count);
+    require(*entries >= 1 && *entries <= 0x1p48,
+            "--count: expected 1 to 2^48 entries, found " + count);
     s.count = static_cast<std::size_t>(*entries);
   }
   s.bandwidth = read("--bandwidth", bandwidth, "1gbit, 12GB/s or 25e9", parse_bandwidth);

@@ -18,7 +18,7 @@ class UsageError : public std::runtime_error {
 struct PlanSettings {
   std::size_t count = 0;  // 0: nothing is to be predicted, only to be measured
   double density = 0.001;
-  int ranks = 0;  // 0: as many as measured
+  int ranks = 0;                    // 0: as many as measured
   std::optional<double> bandwidth;  // bytes per second
   std::optional<double> latency;    // seconds
   int ranks_per_node = 1;

@@ -94,7 +94,8 @@ void tell(const Costs& costs, const PlanSettings& settings) {
   } else if (settings.json) {
     text = json_of(costs, workload_of(costs, settings));
   } else {
-    text = (settings.probe ? show_costs(costs) : "") + table_of(costs, workload_of(costs, settings));
+    text =
+        (settings.probe ? show_costs(costs) : "") + table_of(costs, workload_of(costs, settings));
   }
   std::fputs(text.c_str(), stdout);
 }
@@ -118,7 +119,8 @@ void probe_processes(int argc, char** argv, const PlanSettings& settings) {
 void run(int argc, char** argv) {
   const std::optional<PlanSettings> settings = parse_plan(argc, argv);
   if (!settings) return;
-  if (settings->probe && settings->transport == "mpi") return probe_processes(argc, argv, *settings);
+  if (settings->probe && settings->transport == "mpi")
+    return probe_processes(argc, argv, *settings);
   Costs costs;
   if (settings->probe) {
     costs = probe_threads(*settings, settings->threads);
