@@ -10,6 +10,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "calibration.hpp"
 #include "dense_all_reduce.hpp"
 #include "plan.hpp"
 #include "transport/local.hpp"
@@ -97,8 +98,10 @@ Communicator::Impl::Roll::Roll(Backend& backend, const Transport& transport)
       roll_{static_cast<std::byte*>(slots_.get()), static_cast<std::uint32_t*>(refused_.get()),
             transport.rank(), transport.size()} {}
 
-Communicator::Impl::Impl(std::unique_ptr<Transport> transport, std::unique_ptr<Backend> backend)
-    : backend_(std::move(backend)),
+Communicator::Impl::Impl(std::unique_ptr<Transport> transport, std::unique_ptr<Backend> backend,
+                         const CommunicatorOptions& options)
+    : options_(options),
+      backend_(std::move(backend)),
       trouble_buffer_(backend_->allocate_shared(sizeof(Trouble))),
       trouble_(static_cast<Trouble*>(trouble_buffer_.get())),
       transport_(std::move(transport)) {
@@ -156,6 +159,14 @@ void Communicator::Impl::give_back(Roll& roll, Stream stream) noexcept {
 Hierarchy& Communicator::Impl::hierarchy(std::string_view tensor) {
   if (!hierarchy_) hierarchy_ = make_hierarchy(*transport_, tensor);
   return *hierarchy_;
+}
+
+const std::optional<Costs>& Communicator::Impl::costs(Stream stream) {
+  if (!calibrated_) {
+    costs_ = calibrate(*this, options_, stream);
+    calibrated_ = true;
+  }
+  return costs_;
 }
 
 std::uint32_t Communicator::Impl::add_tensor(std::string name) {
@@ -265,16 +276,17 @@ std::vector<Communicator> Communicator::local(int world_size, const Communicator
   }
   std::vector<Communicator> ranks;
   for (auto& transport : make_local_transports(world_size, options)) {
-    ranks.emplace_back(std::move(transport));
+    ranks.emplace_back(std::move(transport), options);
   }
   return ranks;
 }
 
-Communicator::Communicator(std::unique_ptr<Transport> transport)
-    : Communicator(std::move(transport), make_host_backend()) {}
+Communicator::Communicator(std::unique_ptr<Transport> transport, const CommunicatorOptions& options)
+    : Communicator(std::move(transport), make_host_backend(), options) {}
 
-Communicator::Communicator(std::unique_ptr<Transport> transport, std::unique_ptr<Backend> backend)
-    : impl_(std::make_shared<Impl>(std::move(transport), std::move(backend))) {}
+Communicator::Communicator(std::unique_ptr<Transport> transport, std::unique_ptr<Backend> backend,
+                           const CommunicatorOptions& options)
+    : impl_(std::make_shared<Impl>(std::move(transport), std::move(backend), options)) {}
 
 int Communicator::rank() const noexcept { return impl_->transport().rank(); }
 

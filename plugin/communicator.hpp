@@ -16,6 +16,7 @@
 
 #include <sparccl/sparccl.hpp>
 
+#include "cost_model.hpp"
 #include "hierarchy.hpp"
 #include "plan.hpp"
 #include "stages.hpp"
@@ -41,10 +42,12 @@ struct Call {
 
 class Communicator::Impl {
  public:
-  Impl(std::unique_ptr<Transport> transport, std::unique_ptr<Backend> backend);
+  Impl(std::unique_ptr<Transport> transport, std::unique_ptr<Backend> backend,
+       const CommunicatorOptions& options = {});
 
   [[nodiscard]] Transport& transport() noexcept { return *transport_; }
   [[nodiscard]] Backend& backend() noexcept { return *backend_; }
+  [[nodiscard]] const CommunicatorOptions& options() const noexcept { return options_; }
 
   /// Whether calls return before they are done; see Transport::asynchronous().
   [[nodiscard]] bool asynchronous() const noexcept { return transport_->asynchronous(); }
@@ -87,6 +90,10 @@ class Communicator::Impl {
   [[nodiscard]] Roll& spare_roll(Stream stream);
   void give_back(Roll& roll, Stream stream) noexcept;
 
+  /// What steps cost here (calibration.hpp), for Path::automatic; nothing where that is off. The
+  /// first call is collective; it may probe, and throws what calibrate() throws.
+  [[nodiscard]] const std::optional<Costs>& costs(Stream stream);
+
   /// Throws what made this communicator unusable, if anything did. After an abort() from another
   /// thread, this is where the other ranks are told.
   void require_usable();
@@ -109,6 +116,9 @@ class Communicator::Impl {
   [[nodiscard]] Error trouble_error();
   [[nodiscard]] Error cause_of(Result code, std::string_view tensor, const char* what);
 
+  const CommunicatorOptions options_;
+  bool calibrated_ = false;
+  std::optional<Costs> costs_;
   std::unique_ptr<Backend> backend_;
   Backend::Buffer trouble_buffer_{nullptr, nullptr};
   Trouble* trouble_ = nullptr;

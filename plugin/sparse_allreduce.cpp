@@ -1,11 +1,14 @@
 #include "sparse_allreduce.hpp"
 
+#include <chrono>
 #include <cmath>
 #include <utility>
 #include <vector>
 
+#include "calibration.hpp"
 #include "group.hpp"
 #include "plan.hpp"
+#include "probe_clock.hpp"
 
 namespace sparccl {
 
@@ -29,6 +32,7 @@ std::size_t SparseAllreduce::Impl::run(const void* gradient, double loss_scale, 
   });
   make_ready(stream);
   add_bytes(run.step);
+  const auto began = std::chrono::steady_clock::now();
   taking_back(run, [&] {
     for (int i = 0; i < route_->exchanges(); ++i) {
       prepare(i, run);
@@ -36,6 +40,10 @@ std::size_t SparseAllreduce::Impl::run(const void* gradient, double loss_scale, 
     }
     finish(run);
   });
+  if (choice_ && !choice_->settled()) {
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
+    choice_->took(took.count());
+  }
   return communicator_->asynchronous() ? conclude_enqueued(run) : conclude();
 }
 
@@ -252,12 +260,42 @@ void SparseAllreduce::Impl::take_route(Path path, std::unique_ptr<Route> route) 
 }
 
 void SparseAllreduce::Impl::make_ready(Stream stream) {
-  communicator_->carry_out(name_, [&] {
-    if (path_ == Path::automatic) path_ = Path::allgather;
-    if (route_ == nullptr) take_route(path_, make_route(path_, context(), plan_, options_));
-    if (!entered_) route_->enter(stream);
-  });
+  if (options_.path == Path::automatic && (!choice_ || !choice_->settled())) {
+    Path path = path_;
+    naming(name_, [&] { path = choose_path(stream); });
+    if (path != path_) {
+      backend().finish_all();
+      forget_history();
+      take_route(path, nullptr);
+    }
+  }
+  if (route_ == nullptr) make_route_now();
+  if (entered_) return;
+  communicator_->carry_out(name_, [&] { route_->enter(stream); });
   entered_ = true;
+}
+
+/// A path that the ranks' nodes do not allow is refused by all of them alike, and harms nothing.
+void SparseAllreduce::Impl::make_route_now() try {
+  take_route(path_, make_route(path_, context(), plan_, options_));
+} catch (const Error& error) {
+  if (error.code() != Result::invalid_argument) communicator_->fail(error);
+  throw;
+}
+
+Path SparseAllreduce::Impl::choose_path(Stream stream) {
+  if (path_ != Path::automatic && !choice_) return path_;  // of a state that was loaded
+  if (!choice_) {
+    const std::optional<Costs>& costs = communicator_->costs(stream);
+    if (!costs) return Path::allgather;
+    choice_.emplace(predict(*costs, workload_of(plan_, *costs)), !communicator_->asynchronous());
+  }
+  if (choice_->tried()) {
+    std::vector<double> figures = choice_->figures();
+    ProbeClock(*communicator_, stream).slowest(figures);
+    choice_->settle(figures);
+  }
+  return choice_->path();
 }
 
 /// What was sent last step is no guide to another path: its sums were others.
@@ -284,6 +322,7 @@ void SparseAllreduce::Impl::set_options(const Options& options) {
   if (path != path_) forget_history();
   plan_ = plan;
   options_ = options;
+  choice_.reset();
   take_route(path, std::move(route));
 }
 
@@ -306,7 +345,10 @@ Stats SparseAllreduce::Impl::stats() const {
   stats.seconds = seconds_;
   stats.last_seconds = last_seconds_;
   stats.path = path_;
-  stats.path_reason = options_.path == Path::automatic ? path_reason_ : "asked for";
+  stats.path_reason = options_.path != Path::automatic ? "asked for"
+                      : choice_                        ? choice_->reason()
+                      : path_ == Path::automatic       ? "not chosen before the first call"
+                                                 : "calibration is off, or a state was loaded";
   return stats;
 }
 
@@ -314,13 +356,14 @@ StateCopy SparseAllreduce::Impl::state() const {
   communicator_->backend().finish_all();
   StateCopy state = copy_state(communicator_->backend(), plan_, memory_);
   state.path = path_;
+  if (choice_ && !choice_->settled()) state.path = Path::automatic;  // the history is the trial's
   return state;
 }
 
 /// Where the path is to be chosen, it is the one that was taken when the state was saved.
 void SparseAllreduce::Impl::adopt(StateCopy state) {
   const Path path = options_.path == Path::automatic ? state.path : options_.path;
-  if (path != state.path) forget_path(state);
+  if (path != state.path || path == Path::automatic) forget_path(state);
   std::unique_ptr<Route> route = route_of(path, plan_, options_);
   Memory memory = memory_;
   memory.bounds = nullptr;
@@ -332,6 +375,7 @@ void SparseAllreduce::Impl::adopt(StateCopy state) {
   put_state(backend(), state, memory);
   history_ = std::move(history);
   memory_ = memory;
+  choice_.reset();
   take_route(path, std::move(route));
 }
 

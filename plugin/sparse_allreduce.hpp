@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,7 @@
 
 #include "communicator.hpp"
 #include "observation.hpp"
+#include "path_choice.hpp"
 #include "paths/route.hpp"
 #include "stages.hpp"
 #include "state.hpp"
@@ -73,6 +75,9 @@ class SparseAllreduce::Impl {
   void forget_history();
   /// Collective, of ranks that agree about the call: the route is there, and has been entered.
   void make_ready(Stream stream);
+  void make_route_now();
+  /// The path of this call, under Path::automatic.
+  [[nodiscard]] Path choose_path(Stream stream);
 
   [[nodiscard]] Call call(Reduction reduction) const;
   void require_arguments(const void* gradient, double loss_scale, Stream stream,
@@ -111,10 +116,10 @@ class SparseAllreduce::Impl {
   History history_;
   Communicator::Impl::Roll roll_;
   Observer observer_;
-  Path path_ = Path::automatic;   // that was asked for or chosen; automatic: not chosen yet
-  std::unique_ptr<Route> route_;  // its; null: made by the next call, which is collective
-  bool entered_ = false;          // by route_
-  std::string path_reason_;
+  Path path_ = Path::automatic;       // that was asked for or chosen; automatic: not chosen yet
+  std::unique_ptr<Route> route_;      // its; null: made by the next call, which is collective
+  bool entered_ = false;              // by route_
+  std::optional<PathChoice> choice_;  // under Path::automatic, once a call was made
   StageListener stage_listener_;
   StageSeconds seconds_, last_seconds_;
 };

@@ -74,9 +74,12 @@ class SPARCCL_API Communicator {
                                                        const CommunicatorOptions& options = {});
 
   /// For transports and backends outside this library; see mpi.hpp, nccl.hpp and cuda.hpp for the
-  /// usual ones. Without a backend: tensors in host memory.
-  explicit Communicator(std::unique_ptr<Transport> transport);
-  Communicator(std::unique_ptr<Transport> transport, std::unique_ptr<Backend> backend);
+  /// usual ones. Without a backend: tensors in host memory. Of the options a communicator looks at
+  /// nodes and calibration; the timeout is the transport's.
+  explicit Communicator(std::unique_ptr<Transport> transport,
+                        const CommunicatorOptions& options = {});
+  Communicator(std::unique_ptr<Transport> transport, std::unique_ptr<Backend> backend,
+               const CommunicatorOptions& options = {});
 
   [[nodiscard]] int rank() const noexcept;
   [[nodiscard]] int size() const noexcept;

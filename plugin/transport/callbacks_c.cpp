@@ -10,6 +10,6 @@ sparcclResult_t sparcclCommInitTransport(sparcclComm_t* comm, const sparcclTrans
     c::require_not_null(transport, "transport");
     c::require_this_version(transport, {"transport", "SPARCCL_TRANSPORT_INITIALIZER",
                                         sizeof(sparcclTransport_t), SPARCCL_TRANSPORT_MAGIC});
-    return Communicator(make_callback_transport(*transport, options));
+    return Communicator(make_callback_transport(*transport, options), options);
   });
 }

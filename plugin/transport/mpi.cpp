@@ -379,7 +379,7 @@ void MpiTransport::say_farewell(Waited why) noexcept try {
 
 Communicator mpi_communicator(MPI_Comm communicator, const CommunicatorOptions& options) {
   require_mpi();
-  return Communicator(std::make_unique<MpiTransport>(communicator, options));
+  return Communicator(std::make_unique<MpiTransport>(communicator, options), options);
 }
 
 }  // namespace sparccl

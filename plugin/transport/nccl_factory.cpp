@@ -15,7 +15,7 @@ namespace sparccl {
 Communicator nccl_communicator(ncclComm_t communicator, const CommunicatorOptions& options) {
   require_cuda();
   auto transport = std::make_unique<NcclTransport>(communicator, options);
-  return Communicator(std::move(transport), make_cuda_backend());
+  return Communicator(std::move(transport), make_cuda_backend(), options);
 }
 
 /// Each waits for the others, so each is made on a thread of its own.

@@ -1,0 +1,144 @@
+#include "plan_settings.hpp"
+
+#include <cmath>
+#include <cstdlib>
+#include <map>
+
+#include <CLI/CLI.hpp>
+
+#include "plan_ranks.hpp"
+#include "units.hpp"
+
+namespace sparccl::bench {
+namespace {
+
+const std::map<std::string, DataType> types = {{"float32", DataType::float32},
+                                               {"float16", DataType::float16},
+                                               {"bfloat16", DataType::bfloat16},
+                                               {"float64", DataType::float64}};
+
+/// What a parser of units makes of an option's text.
+template <class Parse>
+std::optional<double> read(const char* option, const std::string& text, const char* like,
+                           const Parse& parse) {
+  if (text.empty()) return std::nullopt;
+  const std::optional<double> value = parse(text);
+  if (value) return value;
+  throw UsageError(std::string(option) + ": expected something like " + like + ", found \"" + text +
+                   "\"");
+}
+
+bool started_by_mpirun() {
+  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK"}) {
+    if (std::getenv(name) != nullptr) return true;
+  }
+  return false;
+}
+
+void require(bool holds, const std::string& otherwise) {
+  if (!holds) throw UsageError(otherwise);
+}
+
+void complete(PlanSettings& s, bool wire_given) {
+  if (!wire_given) s.wire = s.type;
+  require(s.wire != DataType::float64 || s.type == DataType::float64,
+          "--wire float64: expected a narrower type, or --type float64 as well");
+  require(!s.probe || s.calibration.empty(),
+          "--probe and --calibration: expected one of them: to measure, or to read what was "
+          "measured");
+  require(s.save.empty() || s.probe, "--save: expected --probe as well: there is nothing to save");
+  require(s.count != 0 || s.probe, "--count: expected the number of entries of the tensor");
+  if (s.probe) {
+    if (s.transport.empty()) s.transport = started_by_mpirun() ? "mpi" : "local";
+    require(s.transport != "local" || s.threads > 0,
+            "--probe: expected --transport local -t N (ranks that are threads), or to be started "
+            "by mpirun");
+    require(s.transport != "local" || !started_by_mpirun() ||
+                std::getenv("OMPI_COMM_WORLD_SIZE") == nullptr ||
+                std::string(std::getenv("OMPI_COMM_WORLD_SIZE")) == "1",
+            "--transport local: every process of mpirun would measure on its own; leave it out");
+    require(s.transport != "mpi" || have_mpi,
+            "--transport mpi: this sparccl_plan was built without MPI; configure with "
+            "-DSPARCCL_MPI=ON, or use --transport local -t N");
+    return;
+  }
+  require(s.threads == 0 && s.transport.empty(), "--transport, -t: expected --probe as well");
+  require(!s.calibration.empty() || s.bandwidth.has_value(),
+          "--bandwidth: expected the network's, for example --bandwidth 10gbit; or --probe to "
+          "measure it, or --calibration FILE");
+  require(!s.calibration.empty() || s.latency.has_value(),
+          "--latency: expected the network's, for example --latency 50us; or --probe to measure "
+          "it, or --calibration FILE");
+  require(!s.calibration.empty() || s.ranks > 0, "--ranks: expected the number of ranks");
+}
+
+}  // namespace
+
+std::optional<PlanSettings> parse_plan(int argc, char** argv) {
+  PlanSettings s;
+  std::string count, bandwidth, latency, node_bandwidth, node_latency;
+  CLI::App app(
+      "Predicts how long a sparse allreduce takes on each path, and whether it is faster than a "
+      "dense one.\n"
+      "  sparccl_plan --count 25M --density 0.001 --ranks 8 --bandwidth 1gbit --latency 50us\n"
+      "  mpirun -n 4 sparccl_plan --probe --save here.json --count 25M\n"
+      "  sparccl_plan --calibration here.json --count 25M --density 0.01");
+  app.name("sparccl_plan");
+  app.add_option("-n,--count", count, "entries of the tensor: 25000000, 25M, 70G");
+  app.add_option("-d,--density", s.density, "share of the entries that is sent")
+      ->capture_default_str()
+      ->check(CLI::Range(1e-12, 1.0));
+  app.add_option("-p,--ranks", s.ranks, "ranks; by default those that were measured")
+      ->check(CLI::Range(1, 1 << 24));
+  app.add_option("-b,--bandwidth", bandwidth,
+                 "of each node's link: 100mbit, 25gbit, 12GB/s, 25e9 (bits per second). With "
+                 "--probe: what the link is rated at, so that the rest counts as processor time");
+  app.add_option("-l,--latency", latency, "of a message: 50us, 1ms, 5e-5 (seconds)");
+  auto* const per_node =
+      app.add_option("-r,--ranks-per-node", s.ranks_per_node, "ranks that share a node's link")
+          ->capture_default_str()
+          ->check(CLI::Range(1, 1024));
+  app.add_option("--node-bandwidth", node_bandwidth, "between ranks of a node; default 10GB/s");
+  app.add_option("--node-latency", node_latency, "between ranks of a node; default 1us");
+  app.add_option("--type", s.type, "float32, float16, bfloat16, float64")
+      ->transform(CLI::CheckedTransformer(types));
+  auto* const wire = app.add_option("--wire", s.wire, "type of the values sent; default: --type")
+                         ->transform(CLI::CheckedTransformer(types));
+  app.add_option("--backend", s.backend, "whose stages: host or cuda")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"host", "cuda"}));
+  app.add_option("-c,--calibration", s.calibration, "take costs from this file");
+  app.add_flag("--probe", s.probe, "measure latency, bandwidth and stages here first");
+  app.add_option("--transport", s.transport, "what --probe measures: mpi (under mpirun) or local")
+      ->check(CLI::IsMember({"local", "mpi"}));
+  app.add_option("-t,--threads", s.threads, "ranks of --transport local")
+      ->check(CLI::Range(1, 256));
+  app.add_option("--save", s.save, "write what --probe measured to this file");
+  app.add_flag("--json", s.json, "print JSON");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    std::fputs(app.help().c_str(), stdout);
+    return std::nullopt;
+  } catch (const CLI::ParseError& error) {
+    throw UsageError(std::string(error.what()) + "; sparccl_plan --help lists what there is");
+  }
+  if (const auto entries = read("--count", count, "25000000 or 25M", parse_count)) {
+    require(*entries >= 1 && *entries <= 0x1p48,
+            "--count: expected 1 to 2^48 entries, found " + count);
+    s.count = static_cast<std::size_t>(*entries);
+  }
+  s.bandwidth = read("--bandwidth", bandwidth, "1gbit, 12GB/s or 25e9", parse_bandwidth);
+  s.latency = read("--latency", latency, "50us or 5e-5", parse_seconds);
+  const auto node_rate =
+      read("--node-bandwidth", node_bandwidth, "100gbit or 10GB/s", parse_bandwidth);
+  const auto node_time = read("--node-latency", node_latency, "1us", parse_seconds);
+  s.node_bandwidth = node_rate.value_or(s.node_bandwidth);
+  s.node_latency = node_time.value_or(s.node_latency);
+  s.node_given = node_rate || node_time;
+  if (per_node->count() == 0) s.ranks_per_node = 0;  // as measured, or 1
+  complete(s, wire->count() != 0);
+  return s;
+}
+
+}  // namespace sparccl::bench

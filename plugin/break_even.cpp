@@ -1,0 +1,58 @@
+// Where the fastest sparse path and the dense one take equally long, by bisection.
+#include <algorithm>
+#include <cmath>
+
+#include "cost_model.hpp"
+
+namespace sparccl {
+namespace {
+
+/// sparse_wins(value) holds below a point between low and high, both > 0.
+template <class Wins>
+BreakEven bisect(double low, double high, const Wins& sparse_wins) {
+  if (!sparse_wins(low)) return {BreakEven::Kind::dense_wins, 0};
+  if (sparse_wins(high)) return {BreakEven::Kind::sparse_wins, 0};
+  while (high > low * (1 + 1e-9)) {
+    const double middle = std::sqrt(low) * std::sqrt(high);
+    (sparse_wins(middle) ? low : high) = middle;
+  }
+  return {BreakEven::Kind::at, low};
+}
+
+bool sparse_wins(const Costs& costs, const Workload& workload) {
+  const Predictions predictions = predict(costs, workload);
+  return predictions.of(predictions.best_sparse())->seconds() <
+         predictions.of(Path::dense)->seconds();
+}
+
+}  // namespace
+
+Costs at_bandwidth(const Costs& costs, double bytes_per_second) {
+  Costs changed = costs;
+  const double before = costs.network.seconds_per_byte;
+  const double share = before > 0 ? costs.shared.seconds_per_byte / before : 1;
+  changed.network.seconds_per_byte = 1 / bytes_per_second;
+  changed.shared.seconds_per_byte = share / bytes_per_second;
+  return changed;
+}
+
+BreakEven break_even_bandwidth(const Costs& costs, const Workload& workload) {
+  if (workload.world_size < 2) return {BreakEven::Kind::dense_wins, 0};
+  return bisect(1.0, 1e15, [&](double bytes_per_second) {
+    return sparse_wins(at_bandwidth(costs, bytes_per_second), workload);
+  });
+}
+
+BreakEven break_even_density(const Costs& costs, const Workload& workload) {
+  const auto n = static_cast<double>(workload.count);
+  const auto with_density = [&](double density) {
+    Workload other = workload;
+    other.k = std::clamp<std::size_t>(static_cast<std::size_t>(std::round(density * n)), 1,
+                                      workload.count);
+    return other;
+  };
+  return bisect(1 / n, 1.0,
+                [&](double density) { return sparse_wins(costs, with_density(density)); });
+}
+
+}  // namespace sparccl

@@ -1,0 +1,50 @@
+// Which path a tensor takes under Path::automatic. The cost model tells what is far off; what it
+// takes for near each other is tried, a few steps each, and measured. Pure bookkeeping: every rank
+// that is told the same figures decides alike, at the same call.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cost_model.hpp"
+
+namespace sparccl {
+
+class PathChoice {
+ public:
+  /// may_try: whether calls block, so that their time is known when they return.
+  PathChoice(const Predictions& predictions, bool may_try);
+
+  [[nodiscard]] bool settled() const noexcept { return candidates_.size() == 1; }
+  /// The one to take now.
+  [[nodiscard]] Path path() const noexcept { return candidates_[trying_].path; }
+  [[nodiscard]] const std::string& reason() const noexcept { return reason_; }
+
+  /// Of a call on path(), while it is not settled.
+  void took(double seconds);
+
+  /// All candidates have been tried: their figures have to be made the slowest rank's, and given
+  /// back to settle().
+  [[nodiscard]] bool tried() const noexcept { return trying_ == candidates_.size(); }
+  [[nodiscard]] std::vector<double> figures() const;
+  void settle(const std::vector<double>& slowest);
+
+  /// Calls of each candidate: the first finds neither memory nor residual as the others do.
+  static constexpr std::size_t warmups = 2;
+  static constexpr std::size_t measured = 5;
+  /// A path that is predicted to take longer than the fastest by more than this is not tried.
+  static constexpr double near = 2.5;
+
+ private:
+  struct Candidate {
+    Path path;
+    std::vector<double> seconds;  // of its calls so far
+  };
+
+  std::vector<Candidate> candidates_;
+  std::size_t trying_ = 0;
+  std::string predicted_;
+  std::string reason_;
+};
+
+}  // namespace sparccl

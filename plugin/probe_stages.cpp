@@ -1,0 +1,215 @@
+#include "probe_stages.hpp"
+
+#include <algorithm>
+#include <cstdint>
+
+#include "dense.hpp"
+#include "wire.hpp"
+
+namespace sparccl {
+namespace {
+
+constexpr std::size_t chunk = 65'536;
+
+/// Roughly normal, as gradients are; the same on every machine.
+std::vector<float> synthetic(std::size_t count, int rank) {
+  std::vector<float> values(count);
+  std::uint64_t state = 0x9e3779b97f4a7c15u * (static_cast<std::uint64_t>(rank) + 1);
+  for (float& value : values) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    float sum = 0;
+    for (int shift = 0; shift < 64; shift += 16) {
+      sum += static_cast<float>((state >> shift) & 0xffff) - 32767.5f;
+    }
+    value = sum / 65536;
+  }
+  return values;
+}
+
+/// A tensor with all that the stages of the allgather path need.
+class ProbeTensor {
+ public:
+  ProbeTensor(Communicator::Impl& communicator, std::size_t count, std::size_t k, Stream stream)
+      : backend_(communicator.backend()),
+        transport_(communicator.transport()),
+        plan_(make_plan("calibration", count, DataType::float32, {.k = k},
+                        {transport_.rank(), transport_.size()})),
+        packet_bytes_(wire::layout(plan_).bytes),
+        gradient_(backend_.allocate(count * sizeof(float))),
+        residual_(backend_.allocate(count * sizeof(float))),
+        sent_per_block_(backend_.allocate(plan_.blocks() * sizeof(std::uint32_t))),
+        sent_offsets_(backend_.allocate(k * sizeof(std::uint16_t))),
+        sent_ratios_(backend_.allocate(k * sizeof(float))),
+        counters_(backend_.allocate(2 * sizeof(std::uint64_t))),
+        totals_(backend_.allocate(sizeof(Report))),
+        report_(backend_.allocate_shared(sizeof(Report))),
+        workspace_(backend_.allocate(backend_.workspace_bytes(plan_))),
+        slots_(backend_.allocate(ranks() * packet_bytes_)) {
+    memory_.residual = residual_.get();
+    memory_.sent_per_block = static_cast<std::uint32_t*>(sent_per_block_.get());
+    memory_.sent_offsets = static_cast<std::uint16_t*>(sent_offsets_.get());
+    memory_.sent_ratios = sent_ratios_.get();
+    memory_.step = static_cast<std::uint64_t*>(counters_.get());
+    memory_.call = memory_.step + 1;
+    memory_.totals = static_cast<Report*>(totals_.get());
+    memory_.report = static_cast<Report*>(report_.get());
+    step_.gradient = gradient_.get();
+    step_.stream = stream;
+    output_.dense = gradient_.get();  // one buffer less to touch
+    auto* const slots = static_cast<std::byte*>(slots_.get());
+    for (std::size_t rank = 0; rank < ranks(); ++rank) {
+      packets_.push_back(wire::view(plan_, slots + rank * packet_bytes_));
+    }
+    std::vector<std::byte> identity(wire::identity_bytes());
+    wire::write_identity(plan_, 0, identity.data());
+    backend_.upload(slots + static_cast<std::size_t>(plan_.rank) * packet_bytes_, identity.data(),
+                    identity.size());
+  }
+  ~ProbeTensor() {
+    try {
+      backend_.finish_all();  // after a failure: kernels may still use what is about to be freed
+    } catch (...) {
+    }
+  }
+  ProbeTensor(const ProbeTensor&) = delete;
+  ProbeTensor& operator=(const ProbeTensor&) = delete;
+
+  /// Before each step, whose result comes where the gradient was. The same numbers over and over, a
+  /// little larger each time: hardly any two are equal.
+  void fill_gradient() {
+    std::vector<float> values = synthetic(std::min(chunk, plan_.count), plan_.rank);
+    for (std::size_t begin = 0; begin < plan_.count; begin += values.size()) {
+      const std::size_t part = std::min(values.size(), plan_.count - begin);
+      backend_.upload(static_cast<float*>(gradient_.get()) + begin, values.data(),
+                      part * sizeof(float));
+      for (float& value : values) value *= 1.0001f;
+    }
+  }
+  void prepare() {
+    backend_.accumulate(plan_, step_, memory_, workspace_.get());
+    backend_.select(plan_, step_, memory_, workspace_.get());
+    backend_.pack(plan_, step_, memory_, workspace_.get(),
+                  packets_[static_cast<std::size_t>(plan_.rank)]);
+  }
+  void exchange() {
+    try {
+      transport_.all_gather(slots_.get(), packet_bytes_, step_.stream);
+    } catch (...) {
+      if (transport_.keeps_buffers_after_failure()) static_cast<void>(slots_.release());
+      throw;
+    }
+  }
+  void finish() {
+    backend_.check(plan_, step_, memory_, workspace_.get(), packets_);
+    backend_.restore(plan_, step_, memory_, workspace_.get());
+    backend_.merge(plan_, step_, memory_, workspace_.get(), packets_, output_);
+  }
+
+ private:
+  [[nodiscard]] std::size_t ranks() const { return static_cast<std::size_t>(plan_.world_size); }
+
+  Backend& backend_;
+  Transport& transport_;
+  Plan plan_;
+  std::size_t packet_bytes_;
+  Backend::Buffer gradient_, residual_, sent_per_block_, sent_offsets_, sent_ratios_, counters_,
+      totals_, report_, workspace_, slots_;
+  Memory memory_;
+  Step step_;
+  Output output_;
+  std::vector<Packet> packets_;
+};
+
+struct StepTimes {
+  double count = 0;
+  double k = 0;
+  double prepare = 0;
+  double finish = 0;
+  double skew = 0;  // what a whole step takes longer than its parts, before each of which all wait
+};
+
+/// What the slowest rank took after a first step, which finds no memory warm: the shortest of some
+/// steps.
+StepTimes time_steps(Communicator::Impl& communicator, ProbeClock& clock, std::size_t count,
+                     std::size_t k, Stream stream) {
+  ProbeTensor tensor(communicator, count, k, stream);
+  double least[] = {0, 0, 0, 0};  // prepare, exchange, finish, all of it
+  double last = 0;
+  for (int i = 0; i < 5 && (i < 2 || last < ProbeClock::slow); ++i) {
+    tensor.fill_gradient();
+    double times[4] = {};
+    times[0] = clock.once([&] { tensor.prepare(); });
+    times[1] = clock.once([&] { tensor.exchange(); });
+    times[2] = clock.once([&] { tensor.finish(); });
+    if (i > 0) {
+      tensor.fill_gradient();
+      times[3] = clock.once([&] {
+        tensor.prepare();
+        tensor.exchange();
+        tensor.finish();
+      });
+    }
+    last = times[0] + times[2];
+    for (int part = 0; part < 4; ++part) {
+      least[part] = i < 2 ? times[part] : std::min(least[part], times[part]);
+    }
+  }
+  const double skew = std::max(0.0, least[3] - least[0] - least[1] - least[2]);
+  return {static_cast<double>(count), static_cast<double>(k), least[0], least[2], skew};
+}
+
+/// Seconds per byte that this rank adds up. A device's reductions hide behind their transfers.
+double probe_reduction(Communicator::Impl& communicator, ProbeClock& clock) {
+  if (communicator.asynchronous()) return 0;
+  constexpr std::size_t count = std::size_t{1} << 17;
+  std::vector<float> a(count, 1.0f), b(count, 2.0f), sum(count);
+  const void* const sources[] = {a.data(), b.data()};
+  const double seconds = clock.typical(
+      [&] { reduce(sum.data(), sources, 2, count, DataType::float32, Reduction::sum); });
+  return seconds / static_cast<double>(count * sizeof(float));
+}
+
+/// Entries of the largest probe: the tensors of a node's ranks together, 8 bytes an entry, are to
+/// be larger than most caches, and no larger: memory that is touched for the first time takes
+/// longer than all that is measured.
+std::size_t largest_count(const Communicator::Impl& communicator, int ranks_of_node) {
+  constexpr std::size_t together = std::size_t{1} << 25;
+  constexpr std::size_t least = std::size_t{1} << 18;
+  if (communicator.asynchronous()) return together;
+  return std::max(least, together / static_cast<std::size_t>(std::max(2, ranks_of_node)));
+}
+
+}  // namespace
+
+StageCosts probe_stages(Communicator::Impl& communicator, ProbeClock& clock, int ranks_of_node,
+                        Stream stream) {
+  // What is slow already need not be made larger: a stand-in for a device, for one.
+  const std::size_t last = static_cast<std::size_t>(
+      clock.slowest(static_cast<double>(largest_count(communicator, ranks_of_node))));
+  std::vector<StepTimes> sparse;
+  for (std::size_t count = 4096; count <= last / 4; count *= 16) {
+    sparse.push_back(time_steps(communicator, clock, count, count / 1000, stream));
+    if (sparse.back().prepare + sparse.back().finish > ProbeClock::slow) break;
+  }
+  if (sparse.back().prepare + sparse.back().finish <= ProbeClock::slow) {
+    sparse.push_back(time_steps(communicator, clock, last, last / 1000, stream));
+  }
+  // What an entry sent costs does not depend on n: of a tensor that takes no long time.
+  const StepTimes& few = sparse[sparse.size() > 1 ? sparse.size() - 2 : 0];
+  const auto count = static_cast<std::size_t>(few.count);
+  const StepTimes many = time_steps(communicator, clock, count, count / 16, stream);
+  const double ranks = communicator.transport().size();
+  StageCosts costs;
+  costs.selected = std::max(0.0, many.prepare - few.prepare) / (many.k - few.k);
+  costs.merged = std::max(0.0, many.finish - few.finish) / (ranks * (many.k - few.k));
+  for (const StepTimes& times : sparse) {
+    const double pass = times.prepare - costs.selected * times.k;
+    const double result = times.finish - costs.merged * ranks * times.k;
+    costs.pass.points.push_back({times.count, std::max(pass, 0.0) + times.skew});
+    costs.result.points.push_back({times.count, std::max(result, 0.0)});
+  }
+  costs.reduction = probe_reduction(communicator, clock);
+  return costs;
+}
+
+}  // namespace sparccl

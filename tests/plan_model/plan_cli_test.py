@@ -1,0 +1,122 @@
+"""sparccl_plan as its users start it: what it prints, and how it refuses."""
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+
+PLAN = sys.argv.pop(1)
+NETWORK = ["--ranks", "8", "--bandwidth", "1gbit", "--latency", "50us"]
+
+
+def run(*arguments):
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("OMPI_COMM", "PMI"))}
+    return subprocess.run([PLAN, *arguments], capture_output=True, text=True, timeout=120,
+                          env=environment)
+
+
+class Plan(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.file = os.path.join(cls.folder.name, "here.json")
+        done = run("--probe", "-t", "2", "--save", cls.file)
+        assert done.returncode == 0, done.stderr
+        assert "measured on 2 ranks" in done.stdout, done.stdout
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.cleanup()
+
+    def asked(self, *arguments):
+        done = run("--calibration", self.file, "--json", *arguments)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return json.loads(done.stdout)
+
+    def refused(self, words, *arguments):
+        done = run(*arguments)
+        self.assertEqual(done.returncode, 2, done.stdout + done.stderr)
+        self.assertEqual(done.stdout, "")
+        for word in words:
+            self.assertIn(word, done.stderr)
+
+    def test_yes_on_a_slow_network(self):
+        done = run("--count", "25M", "--density", "0.001", *NETWORK)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for words in ("dense", "allgather", "split", "break-even bandwidth", "break-even density",
+                      "25000000 entries", "1000 Mbit/s"):
+            self.assertIn(words, done.stdout)
+        self.assertRegex(done.stdout, r"yes: \w+ is [\d.]+ x faster than dense")
+
+    def test_no_at_full_density(self):
+        done = run("--count", "25M", "--density", "1", *NETWORK)
+        self.assertRegex(done.stdout, r"no: dense is [\d.]+ x faster")
+
+    def test_units_mean_what_they_say(self):
+        def at(bandwidth, latency):
+            return self.asked("--count", "1M", "--ranks", "8", "--bandwidth", bandwidth,
+                              "--latency", latency)
+        same = at("1gbit", "50us")
+        self.assertEqual(same["costs"]["network"]["seconds_per_byte"], 8e-9)
+        for bandwidth, latency in (("1e9", "5e-5"), ("1000mbit", "0.05ms"), ("125MB/s", "50 us"),
+                                   ("1Gbit/s", "50000ns")):
+            for path, parts in at(bandwidth, latency)["paths"].items():
+                for part, value in parts.items():
+                    self.assertAlmostEqual(value, same["paths"][path][part], delta=1e-12 + 1e-12 * value,
+                                           msg=f"{bandwidth} {path} {part}")
+
+    def test_parts_add_up_and_ranks_are_those_measured(self):
+        answer = self.asked("--count", "1M")
+        self.assertEqual(answer["workload"]["ranks"], 2)
+        self.assertNotIn("hierarchical", answer["paths"])
+        for path in answer["paths"].values():
+            parts = path["compute"] + path["latency"] + path["transfer"]
+            self.assertAlmostEqual(path["seconds"], parts, delta=1e-12)
+
+    def test_hierarchy_where_nodes_have_several_ranks(self):
+        answer = self.asked("--count", "1M", "--ranks", "16", "--ranks-per-node", "4",
+                            "--bandwidth", "1gbit", "--latency", "50us")
+        self.assertIn("hierarchical", answer["paths"])
+
+    def test_the_break_even_bandwidth_is_one(self):
+        network = ["--ranks", "4", "--latency", "20us", "--count", "25M"]
+        even = self.asked(*network, "--bandwidth", "1gbit")["break_even_bandwidth"]
+        self.assertEqual(even["kind"], "at", even)
+        answer = self.asked(*network, "--bandwidth", f"{even['bytes_per_second']:.9e}B/s")
+        self.assertAlmostEqual(answer["speedup"], 1, delta=1e-3)
+
+    def test_refusals_say_what_to_do(self):
+        self.refused(["--help"], "--cuont", "1M")
+        self.refused(["--count"], *NETWORK)
+        self.refused(["--bandwidth", "--probe"], "--count", "1M", "--ranks", "4")
+        self.refused(["--latency"], "--count", "1M", "--ranks", "4", "--bandwidth", "1gbit")
+        self.refused(["--ranks"], "--count", "1M", "--bandwidth", "1gbit", "--latency", "1us")
+        self.refused(["--bandwidth", "fast"], "--count", "1M", "--bandwidth", "fast")
+        self.refused(["--count", "25M"], "--count", "-5", *NETWORK)
+        self.refused(["--density"], "--count", "1M", "--density", "2", *NETWORK)
+        self.refused(["-t", "mpirun"], "--probe", "--transport", "local")
+        self.refused(["--save", "--probe"], "--save", "x.json", "--count", "1M", *NETWORK)
+        self.refused(["--calibration"], "--probe", "-t", "2", "--calibration", self.file)
+        self.refused(["--ranks-per-node", "divisor"], "--count", "1M", "--ranks-per-node", "3",
+                     *NETWORK)
+        self.refused(["float64"], "--count", "1M", "--wire", "float64", *NETWORK)
+
+    def test_a_gpu_that_is_not_there(self):
+        done = run("--count", "1M", "--backend", "cuda", *NETWORK)
+        if done.returncode != 0:  # a machine with a GPU has an answer
+            self.assertEqual(done.returncode, 2)
+            self.assertIn("--backend host", done.stderr)
+
+    def test_a_file_that_is_no_calibration(self):
+        done = run("--calibration", os.path.join(self.folder.name, "none"), "--count", "1M")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("sparccl_plan --probe --save", done.stderr)
+
+    def test_help(self):
+        done = run("--help")
+        self.assertEqual(done.returncode, 0)
+        self.assertIn("mpirun -n 4 sparccl_plan --probe", done.stdout)
+
+
+unittest.main()
