@@ -28,7 +28,9 @@ typedef struct sparcclTransport_v1 {
   void* context; /* passed to every function; may be NULL */
 
   /* slots: [nranks][bytesPerRank] of host memory. In place: this rank's slot is sent, the others
-   * are filled, in rank order. bytesPerRank is at least 1. */
+   * are filled, in rank order. bytesPerRank is at least 1. Whatever else an exchange takes is made
+   * of it and sends more than it has to: each rank's whole send buffer to every rank where slots
+   * are sent to one rank each or sums are made, and to all ranks where a group of them would do. */
   int (*allGather)(void* context, void* slots, size_t bytesPerRank);
 
   /* Dense: recv = op over the ranks' send. send, recv: [count] of datatype, count at least 1, equal

@@ -108,7 +108,6 @@ template <class Wire, class A>
                                                       void* workspace,
                                                       std::span<const Packet> packets,
                                                       const Output& output) {
-  const bool average = output.reduction == Reduction::avg;
   return {Shape<A>(plan),
           Workspace<A>(plan, workspace),
           Packets(packets),

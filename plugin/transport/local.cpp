@@ -1,182 +1,17 @@
 #include "transport/local.hpp"
 
-#include <algorithm>
-#include <chrono>
-#include <condition_variable>
 #include <cstring>
-#include <mutex>
+#include <memory>
+#include <numeric>
 #include <string>
+#include <utility>
 
 #include "dense.hpp"
+#include "transport/local_hub.hpp"
+#include "transport/placement.hpp"
 
 namespace sparccl {
 namespace {
-
-/// What the ranks of a group share: the place where they wait for each other.
-///
-/// A transfer has one abortable wait, in which every rank shows its buffer, and then only certain
-/// ones: every rank is in the transfer by then and copies without waiting for anything else. So an
-/// abort never frees a buffer that another rank still reads.
-class Hub {
- public:
-  Hub(int world_size, std::uint64_t timeout_ms)
-      : size_(world_size),
-        timeout_(std::min<std::uint64_t>(timeout_ms, longest_ms)),
-        ranks_(static_cast<std::size_t>(world_size)) {}
-
-  [[nodiscard]] int size() const noexcept { return size_; }
-
-  /// Shows what this rank sends and waits until every rank has shown its own. Throws when that will
-  /// not happen.
-  void arrive(int rank, const void* sent);
-
-  /// Shows what this rank has reduced and waits for the others, which are certain to come.
-  void exchange(int rank, const void* reduced) noexcept;
-
-  /// Waits for the others, which are certain to come, to be done with what was shown.
-  void finish(int rank) noexcept;
-
-  [[nodiscard]] const void* sent(int rank) const noexcept { return at(rank).sent; }
-  [[nodiscard]] const void* reduced(int rank) const noexcept { return at(rank).reduced; }
-
-  void abort(int rank) noexcept;
-  void leave(int rank) noexcept;
-
- private:
-  static constexpr std::uint64_t longest_ms = 1'000'000'000'000;  // 31 years: no overflow in chrono
-
-  enum class End { none, timed_out, left, aborted };
-
-  using Lock = std::unique_lock<std::mutex>;
-
-  struct Rank {
-    const void* sent = nullptr;     // written before arrive() waits, read after it
-    const void* reduced = nullptr;  // written before exchange() waits, read after it
-    bool arrived = false;           // in this generation
-  };
-
-  [[nodiscard]] Rank& at(int rank) noexcept { return ranks_[static_cast<std::size_t>(rank)]; }
-  [[nodiscard]] const Rank& at(int rank) const noexcept {
-    return ranks_[static_cast<std::size_t>(rank)];
-  }
-
-  bool count_in(int rank) noexcept;
-  void wait_certain(Lock& lock, int rank) noexcept;
-  void wait_abortable(Lock& lock, std::uint64_t generation);
-  [[noreturn]] void give_up(int rank);
-  [[noreturn]] void throw_end(bool was_waiting) const;
-
-  const int size_;
-  const std::chrono::milliseconds timeout_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::vector<Rank> ranks_;  // [size]
-  int waiting_ = 0;
-  std::uint64_t generation_ = 0;  // counts completed waits
-  End end_ = End::none;           // why there will be no further wait
-  int ended_by_ = -1;
-  std::string missing_;  // of End::timed_out
-};
-
-/// Returns whether this rank was the last one.
-bool Hub::count_in(int rank) noexcept {
-  at(rank).arrived = true;
-  if (++waiting_ < size_) return false;
-  waiting_ = 0;
-  for (Rank& each : ranks_) each.arrived = false;
-  ++generation_;
-  changed_.notify_all();
-  return true;
-}
-
-void Hub::arrive(int rank, const void* sent) {
-  Lock lock(mutex_);
-  if (end_ != End::none) throw_end(false);
-  at(rank).sent = sent;
-  const std::uint64_t generation = generation_;
-  if (count_in(rank)) return;
-  wait_abortable(lock, generation);
-  // Whoever was released stays released, even if the group ended meanwhile: all ranks must agree
-  // on whether this transfer takes place.
-  if (generation_ != generation) return;
-  if (end_ != End::none) throw_end(true);
-  give_up(rank);
-}
-
-void Hub::wait_abortable(Lock& lock, std::uint64_t generation) {
-  const auto over = [&] { return generation_ != generation || end_ != End::none; };
-  if (timeout_.count() == 0) {
-    changed_.wait(lock, over);
-  } else {
-    changed_.wait_for(lock, timeout_, over);
-  }
-}
-
-void Hub::wait_certain(Lock& lock, int rank) noexcept {
-  const std::uint64_t generation = generation_;
-  if (count_in(rank)) return;
-  changed_.wait(lock, [&] { return generation_ != generation; });
-}
-
-void Hub::exchange(int rank, const void* reduced) noexcept {
-  Lock lock(mutex_);
-  at(rank).reduced = reduced;
-  wait_certain(lock, rank);
-}
-
-void Hub::finish(int rank) noexcept {
-  Lock lock(mutex_);
-  wait_certain(lock, rank);
-}
-
-void Hub::give_up(int rank) {
-  std::string missing;
-  int count = 0;
-  for (int other = 0; other < size_; ++other) {
-    if (at(other).arrived) continue;
-    missing += (count++ == 0 ? "" : ", ") + std::to_string(other);
-  }
-  missing_ = (count == 1 ? "rank " : "ranks ") + missing;
-  end_ = End::timed_out;
-  ended_by_ = rank;
-  changed_.notify_all();
-  throw_end(true);
-}
-
-void Hub::throw_end(bool was_waiting) const {
-  const std::string by = "rank " + std::to_string(ended_by_);
-  switch (end_) {
-    case End::aborted: throw Error(Result::aborted, "the communicator was aborted by " + by);
-    case End::left:
-      throw Error(Result::remote_error,
-                  by + " left: its communicator was destroyed or failed, while all " +
-                      std::to_string(size_) + " ranks were expected");
-    case End::timed_out:
-    case End::none: break;
-  }
-  const std::string sentence =
-      missing_ + " did not arrive within " + std::to_string(timeout_.count()) + " ms";
-  if (was_waiting)
-    throw Error(Result::timeout,
-                sentence + "; all " + std::to_string(size_) + " ranks were expected");
-  throw Error(Result::remote_error, by + " gave up: " + sentence);
-}
-
-void Hub::abort(int rank) noexcept {
-  const Lock lock(mutex_);
-  if (end_ == End::aborted) return;
-  end_ = End::aborted;
-  ended_by_ = rank;
-  changed_.notify_all();
-}
-
-void Hub::leave(int rank) noexcept {
-  const Lock lock(mutex_);
-  if (end_ != End::none) return;
-  end_ = End::left;
-  ended_by_ = rank;
-  changed_.notify_all();
-}
 
 /// Entries [begin, end) of a dense tensor that a rank reduces. Whole cache lines of any type.
 struct Chunk {
@@ -190,40 +25,79 @@ struct Chunk {
   std::size_t end = 0;
 };
 
+/// All ranks, or a group of them. A group waits at the hub of all: its calls are made by all groups
+/// at the same time, and so a failure reaches everybody. It copies from its own members alone.
 class LocalTransport final : public Transport {
  public:
-  LocalTransport(std::shared_ptr<Hub> hub, int rank) : hub_(std::move(hub)), rank_(rank) {}
-  ~LocalTransport() override { hub_->leave(rank_); }
+  /// members: [size] ranks of the hub.
+  LocalTransport(std::shared_ptr<Hub> hub, std::vector<int> members, int rank, int ranks_per_node,
+                 bool leaves)
+      : hub_(std::move(hub)),
+        members_(std::move(members)),
+        rank_(rank),
+        ranks_per_node_(ranks_per_node),
+        leaves_(leaves) {}
+  ~LocalTransport() override {
+    if (leaves_) hub_->leave(own());
+  }
 
   [[nodiscard]] int rank() const noexcept override { return rank_; }
-  [[nodiscard]] int size() const noexcept override { return hub_->size(); }
+  [[nodiscard]] int size() const noexcept override { return static_cast<int>(members_.size()); }
 
   void all_gather(void* slots, std::size_t bytes, Stream) override { gather(slots, bytes); }
   void meet(void* slots, std::size_t bytes, Stream) override { gather(slots, bytes); }
   void all_reduce(const void* send, void* recv, std::size_t count, DataType type,
                   Reduction reduction, Stream) override;
-  void abort() noexcept override { hub_->abort(rank_); }
-  void give_up(Result) noexcept override { hub_->leave(rank_); }
+  void all_to_all(const void* send, void* recv, std::size_t bytes, Stream) override;
+  void reduce_scatter(const void* send, void* recv, std::size_t count, DataType type,
+                      Stream) override;
+  void all_gather_shards(void* data, std::size_t count, std::size_t width, Stream) override;
+  [[nodiscard]] std::vector<int> nodes() override {
+    return numbered_nodes(members_, ranks_per_node_);
+  }
+  [[nodiscard]] std::unique_ptr<Transport> group(int color) override;
+  void abort() noexcept override { hub_->abort(own()); }
+  void give_up(Result) noexcept override { hub_->leave(own()); }
 
  private:
+  [[nodiscard]] int in_hub(int rank) const noexcept {
+    return members_[static_cast<std::size_t>(rank)];
+  }
+  [[nodiscard]] int own() const noexcept { return in_hub(rank_); }
+  [[nodiscard]] const std::byte* sent(int rank) const noexcept {
+    return static_cast<const std::byte*>(hub_->sent(in_hub(rank)));
+  }
   void gather(void* slots, std::size_t bytes);
+  template <class Copy>
+  void from_the_others(const Copy& copy);
+  void reduce_part(void* reduced, std::size_t begin_bytes, std::size_t count, DataType type,
+                   Reduction reduction);
   void* staging(std::size_t bytes);
 
   std::shared_ptr<Hub> hub_;
-  int rank_;
+  const std::vector<int> members_;  // [size]
+  const int rank_;
+  const int ranks_per_node_;
+  const bool leaves_;  // not of a group: its rank goes on without it
+  std::vector<const void*> sources_ = std::vector<const void*>(members_.size());
   std::unique_ptr<std::byte[]> staging_;  // this rank's chunk of an all_reduce
   std::size_t staging_bytes_ = 0;
 };
 
+/// copy(rank) for each other rank, beginning with the neighbour: no hot spot.
+template <class Copy>
+void LocalTransport::from_the_others(const Copy& copy) {
+  for (int step = 1; step < size(); ++step) copy((rank_ + step) % size());
+}
+
 void LocalTransport::gather(void* slots, std::size_t bytes) {
   auto* const base = static_cast<std::byte*>(slots);
   const auto slot = [&](int rank) { return base + bytes * static_cast<std::size_t>(rank); };
-  hub_->arrive(rank_, slot(rank_));
-  for (int step = 1; step < size(); ++step) {  // each rank begins at its neighbour: no hot spot
-    const int from = (rank_ + step) % size();
-    if (bytes != 0) std::memcpy(slot(from), hub_->sent(from), bytes);
-  }
-  hub_->finish(rank_);
+  hub_->arrive(own(), slot(rank_));
+  from_the_others([&](int from) {
+    if (bytes != 0) std::memcpy(slot(from), sent(from), bytes);
+  });
+  hub_->finish(own());
 }
 
 void* LocalTransport::staging(std::size_t bytes) {
@@ -236,27 +110,76 @@ void* LocalTransport::staging(std::size_t bytes) {
   return staging_.get();
 }
 
+/// Of what all have shown, in rank order. Throws nothing: sources_ is there.
+void LocalTransport::reduce_part(void* reduced, std::size_t begin_bytes, std::size_t count,
+                                 DataType type, Reduction reduction) {
+  for (int rank = 0; rank < size(); ++rank) {
+    sources_[static_cast<std::size_t>(rank)] = sent(rank) + begin_bytes;
+  }
+  reduce(reduced, sources_.data(), size(), count, type, reduction);
+}
+
 void LocalTransport::all_reduce(const void* send, void* recv, std::size_t count, DataType type,
                                 Reduction reduction, Stream) {
   const std::size_t width = size_of(type);
   const Chunk mine(count, size(), rank_);
   // Nothing throws on one rank alone once it has arrived.
   void* const reduced = staging((mine.end - mine.begin) * width);
-  std::vector<const void*> sources(static_cast<std::size_t>(size()));
-  hub_->arrive(rank_, send);
-  for (int rank = 0; rank < size(); ++rank) {
-    sources[static_cast<std::size_t>(rank)] =
-        static_cast<const std::byte*>(hub_->sent(rank)) + mine.begin * width;
-  }
-  reduce(reduced, sources.data(), size(), mine.end - mine.begin, type, reduction);
-  hub_->exchange(rank_, reduced);
+  hub_->arrive(own(), send);
+  reduce_part(reduced, mine.begin * width, mine.end - mine.begin, type, reduction);
+  hub_->exchange(own(), reduced);
   for (int rank = 0; rank < size(); ++rank) {
     const Chunk chunk(count, size(), rank);
     if (chunk.begin == chunk.end) continue;
-    std::memcpy(static_cast<std::byte*>(recv) + chunk.begin * width, hub_->reduced(rank),
+    std::memcpy(static_cast<std::byte*>(recv) + chunk.begin * width, hub_->reduced(in_hub(rank)),
                 (chunk.end - chunk.begin) * width);
   }
-  hub_->finish(rank_);
+  hub_->finish(own());
+}
+
+void LocalTransport::all_to_all(const void* send, void* recv, std::size_t bytes, Stream) {
+  const auto copy = [&](int from) {
+    if (bytes == 0) return;
+    std::memcpy(static_cast<std::byte*>(recv) + bytes * static_cast<std::size_t>(from),
+                sent(from) + bytes * static_cast<std::size_t>(rank_), bytes);
+  };
+  hub_->arrive(own(), send);
+  copy(rank_);
+  from_the_others(copy);
+  hub_->finish(own());
+}
+
+void LocalTransport::reduce_scatter(const void* send, void* recv, std::size_t count, DataType type,
+                                    Stream) {
+  const Shard mine(count, size(), rank_);
+  const std::size_t begin_bytes = mine.begin * size_of(type);
+  hub_->arrive(own(), send);
+  reduce_part(recv, begin_bytes, mine.count, type, Reduction::sum);
+  hub_->finish(own());
+}
+
+void LocalTransport::all_gather_shards(void* data, std::size_t count, std::size_t width, Stream) {
+  hub_->arrive(own(), data);
+  from_the_others([&](int from) {
+    const Shard shard(count, size(), from);
+    if (shard.count == 0) return;
+    std::memcpy(static_cast<std::byte*>(data) + shard.begin * width,
+                sent(from) + shard.begin * width, shard.count * width);
+  });
+  hub_->finish(own());
+}
+
+std::unique_ptr<Transport> LocalTransport::group(int color) {
+  std::vector<int> colors(members_.size());
+  colors[static_cast<std::size_t>(rank_)] = color;
+  gather(colors.data(), sizeof(int));
+  std::vector<int> members;
+  int place = 0;
+  for (const int rank : members_of(colors, rank_)) {
+    if (rank == rank_) place = static_cast<int>(members.size());
+    members.push_back(in_hub(rank));
+  }
+  return std::make_unique<LocalTransport>(hub_, std::move(members), place, ranks_per_node_, false);
 }
 
 }  // namespace
@@ -267,10 +190,13 @@ std::vector<std::unique_ptr<Transport>> make_local_transports(int world_size,
     throw Error(Result::invalid_argument,
                 "number of ranks: expected at least 1, found " + std::to_string(world_size));
   }
+  const int ranks_per_node = checked_ranks_per_node(options);
   const auto hub = std::make_shared<Hub>(world_size, options.timeout_ms);
+  std::vector<int> all(static_cast<std::size_t>(world_size));
+  std::iota(all.begin(), all.end(), 0);
   std::vector<std::unique_ptr<Transport>> transports;
-  for (int rank = 0; rank < world_size; ++rank) {
-    transports.push_back(std::make_unique<LocalTransport>(hub, rank));
+  for (const int rank : all) {
+    transports.push_back(std::make_unique<LocalTransport>(hub, all, rank, ranks_per_node, true));
   }
   return transports;
 }

@@ -112,34 +112,41 @@ class Operations {
   std::array<MPI_Op, types * columns> own_{};
 };
 
-/// A private copy of the user's communicator, and the unit in which packets are counted.
-class Duplicate {
+/// A communicator of our own, and the unit in which packets are counted.
+class MpiComm {
  public:
-  explicit Duplicate(MPI_Comm original) {
-    if (original == MPI_COMM_NULL) {
+  /// Of all ranks of the user's; and of those of an MpiComm that pass the same color. Both are
+  /// collective.
+  struct Copy {
+    MPI_Comm original;
+  };
+  struct Part {
+    MPI_Comm whole;
+    int color;
+    int rank;
+  };
+
+  explicit MpiComm(Copy copy) {
+    if (copy.original == MPI_COMM_NULL) {
       throw Error(Result::invalid_argument, "communicator: expected one, found MPI_COMM_NULL");
     }
     int inter = 0;
-    check(MPI_Comm_test_inter(original, &inter), "MPI_Comm_test_inter", -1);
+    check(MPI_Comm_test_inter(copy.original, &inter), "MPI_Comm_test_inter", -1);
     if (inter != 0) {
       throw Error(Result::invalid_argument,
                   "communicator: expected an intracommunicator, found an intercommunicator");
     }
-    check(MPI_Comm_rank(original, &rank), "MPI_Comm_rank", -1);
-    check(MPI_Comm_size(original, &size), "MPI_Comm_size", rank);
-    check(MPI_Comm_dup(original, &comm), "MPI_Comm_dup", rank);
-    try {
-      check(MPI_Comm_set_errhandler(comm, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler", rank);
-      check(MPI_Type_contiguous(unit_bytes, MPI_BYTE, &unit), "MPI_Type_contiguous", rank);
-      check(MPI_Type_commit(&unit), "MPI_Type_commit", rank);
-    } catch (...) {
-      release();
-      throw;
-    }
+    check(MPI_Comm_rank(copy.original, &rank), "MPI_Comm_rank", -1);
+    check(MPI_Comm_dup(copy.original, &comm), "MPI_Comm_dup", rank);
+    prepare();
   }
-  ~Duplicate() { release(); }
-  Duplicate(const Duplicate&) = delete;
-  Duplicate& operator=(const Duplicate&) = delete;
+  explicit MpiComm(Part part) {
+    check(MPI_Comm_split(part.whole, part.color, part.rank, &comm), "MPI_Comm_split", part.rank);
+    prepare();
+  }
+  ~MpiComm() { release(); }
+  MpiComm(const MpiComm&) = delete;
+  MpiComm& operator=(const MpiComm&) = delete;
 
   static constexpr int unit_bytes = 64;
 
@@ -152,6 +159,18 @@ class Duplicate {
   bool abandoned = false;
 
  private:
+  void prepare() {
+    try {
+      check(MPI_Comm_set_errhandler(comm, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler", rank);
+      check(MPI_Comm_rank(comm, &rank), "MPI_Comm_rank", rank);
+      check(MPI_Comm_size(comm, &size), "MPI_Comm_size", rank);
+      check(MPI_Type_contiguous(unit_bytes, MPI_BYTE, &unit), "MPI_Type_contiguous", rank);
+      check(MPI_Type_commit(&unit), "MPI_Type_commit", rank);
+    } catch (...) {
+      release();
+      throw;
+    }
+  }
   void release() noexcept {
     if (!mpi_is_running()) return;
     if (abandoned) return;

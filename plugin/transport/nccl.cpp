@@ -5,35 +5,39 @@
 #include <vector>
 
 #include "cuda/runtime.hpp"
+#include "transport/placement.hpp"
 
 namespace sparccl {
 namespace {
 
 using std::chrono::milliseconds;
 
-static_assert(static_cast<int>(DataType::uint8) == ncclUint8 &&
-              static_cast<int>(DataType::float16) == ncclFloat16 &&
-              static_cast<int>(DataType::float64) == ncclFloat64 &&
-              static_cast<int>(DataType::bfloat16) == ncclBfloat16 &&
-              static_cast<int>(Reduction::sum) == ncclSum &&
-              static_cast<int>(Reduction::avg) == ncclAvg);
-
 /// NCCL counts nested groups by thread, and enqueues what is in them when the last one ends.
 thread_local std::vector<NcclTransport*> open_groups;
 thread_local std::vector<NcclTransport*> closed_groups;  // whose calls wait for the last one
 
-bool capturing(cudaStream_t stream) {
-  cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
-  cuda::check(cudaStreamIsCapturing(stream, &status));
-  return status != cudaStreamCaptureStatusNone;
+bool contains(const std::vector<NcclTransport*>& transports, const NcclTransport* transport) {
+  return std::find(transports.begin(), transports.end(), transport) != transports.end();
+}
+
+milliseconds timeout_of(const CommunicatorOptions& options) {
+  return milliseconds(std::min<std::uint64_t>(options.timeout_ms, 1'000'000'000'000));  // 31 years
 }
 
 }  // namespace
 
 NcclTransport::NcclTransport(ncclComm_t original, const CommunicatorOptions& options)
-    : comm_(original, milliseconds(std::min<std::uint64_t>(options.timeout_ms,
-                                                           1'000'000'000'000))),  // 31 years
-      timeout_(std::min<std::uint64_t>(options.timeout_ms, 1'000'000'000'000)),
+    : ranks_per_node_(checked_ranks_per_node(options)),
+      comm_(original, timeout_of(options)),
+      fate_(std::make_shared<NcclFate>(comm_.rank())),
+      timeout_(timeout_of(options)),
+      watchdog_([this] { watch(); }) {}
+
+NcclTransport::NcclTransport(NcclTransport& whole, int color)
+    : ranks_per_node_(whole.ranks_per_node_),
+      comm_(whole.comm_, color, [&whole] { return whole.fate_->ending(); }),
+      fate_(whole.fate_),
+      timeout_(whole.timeout_),
       watchdog_([this] { watch(); }) {}
 
 NcclTransport::~NcclTransport() {
@@ -45,51 +49,19 @@ NcclTransport::~NcclTransport() {
   watchdog_.join();
   std::erase(open_groups, this);
   std::erase(closed_groups, this);
-  if (ending_) static_cast<void>(comm_.end());
+  if (fate_->ending()) static_cast<void>(comm_.end());
 }
 
-void NcclTransport::all_gather(void* slots, std::size_t bytes, Stream stream) {
-  require_open();
-  if (size() == 1 || bytes == 0) return;
-  const void* const own_slot =
-      static_cast<const std::byte*>(slots) + bytes * static_cast<std::size_t>(rank());
-  exchange({"ncclAllGather", bytes}, stream, [&](ncclComm_t comm, cudaStream_t on) {
-    return comm_.api().all_gather(own_slot, slots, bytes, ncclUint8, comm, on);
-  });
-}
-
-void NcclTransport::meet(void* slots, std::size_t bytes, Stream stream) {
-  all_gather(slots, bytes, stream);
-}
-
-void NcclTransport::all_reduce(const void* send, void* recv, std::size_t count, DataType type,
-                               Reduction reduction, Stream stream) {
-  require_open();
-  if (count == 0) return;
-  if (size() == 1) {
-    if (send == recv) return;
-    const cuda::DeviceGuard present(comm_.device());
-    cuda::check(cudaMemcpyAsync(recv, send, count * size_of(type), cudaMemcpyDeviceToDevice,
-                                static_cast<cudaStream_t>(stream)));
-    return;
-  }
-  exchange({"ncclAllReduce", count, "entries"}, stream, [&](ncclComm_t comm, cudaStream_t on) {
-    return comm_.api().all_reduce(send, recv, count, static_cast<ncclDataType_t>(type),
-                                  static_cast<ncclRedOp_t>(reduction), comm, on);
-  });
-}
-
-template <class Call>
-void NcclTransport::exchange(const Exchange& what, Stream stream, const Call& call) {
-  const auto on = static_cast<cudaStream_t>(stream);
-  const cuda::DeviceGuard present(comm_.device());
-  // An event inside a graph says nothing of the time: replays are not timed.
-  if (timeout_.count() != 0 && !capturing(on)) waits_.begin(what, on);
-  const auto result = comm_.use([&](ncclComm_t comm) { return call(comm, on); });
-  if (!result) throw_failure();
-  // In a group, nothing is on the stream before the group ends.
-  if (in_group_ && (*result == ncclSuccess || *result == ncclInProgress)) return;
-  settle(*result, what.call);
+/// Whether what is called now is enqueued at the end of a group of this thread: of this transport,
+/// or of another one's, which this one joins.
+bool NcclTransport::joins_group() {
+  if (in_group_) return true;
+  if (open_groups.empty()) return false;
+  if (contains(closed_groups, this)) return true;
+  closed_groups.reserve(open_groups.size() + closed_groups.size() + 1);  // see begin_group()
+  closed_groups.push_back(this);
+  comm_.hold(true);
+  return true;
 }
 
 /// Waits until NCCL has enqueued what was called; that may take until other ranks have called, too.
@@ -101,7 +73,7 @@ void NcclTransport::settle(ncclResult_t state, const char* call) {
     state = *next;
     if (state == ncclSuccess) return waits_.enqueued();
     if (state != ncclInProgress) break;
-    if (ending_) throw_failure();
+    if (fate_->ending()) throw_failure();
     if (timeout_.count() != 0 && NcclComm::Clock::now() - start > timeout_) {
       fail(Result::timeout, own() + " waited " + std::to_string(timeout_.count()) +
                                 " ms to enqueue " + call + "; a rank did not arrive");
@@ -132,7 +104,7 @@ void NcclTransport::end_group() {
   if (!in_group_) return;
   in_group_ = false;
   std::erase(open_groups, this);
-  closed_groups.push_back(this);
+  if (!contains(closed_groups, this)) closed_groups.push_back(this);
   if (!open_groups.empty()) {
     static_cast<void>(comm_.api().group_end());  // counts down, no more
     return;
@@ -142,7 +114,7 @@ void NcclTransport::end_group() {
   const ncclResult_t result = comm_.api().group_end();
   for (NcclTransport* each : all) each->comm_.leave();
   for (NcclTransport* each : all) each->settle_group(result);
-  if (ending_) throw_failure();
+  if (fate_->ending()) throw_failure();
 }
 
 /// The failure of one transport is not the others': each keeps its own.
@@ -159,26 +131,16 @@ void NcclTransport::settle_group(ncclResult_t state) noexcept {
 }
 
 void NcclTransport::require_open() {
-  if (ending_) throw_failure();
+  if (fate_->ending()) throw_failure();
 }
 
-/// The first failure stays.
 void NcclTransport::fail(Result code, const std::string& text) noexcept {
-  {
-    const std::lock_guard<std::mutex> lock(failure_mutex_);
-    if (!ending_ && failure_ == Result::success) {
-      try {
-        failure_text_ = text;
-      } catch (...) {  // out of memory: the code alone has to do
-      }
-      failure_ = code;
-    }
-  }
+  fate_->fail(code, text);
   end_soon();
 }
 
 void NcclTransport::end_soon() noexcept {
-  ending_ = true;
+  fate_->end();
   {
     const std::lock_guard<std::mutex> lock(watch_mutex_);
     look_now_ = true;
@@ -187,15 +149,10 @@ void NcclTransport::end_soon() noexcept {
 }
 
 void NcclTransport::throw_failure() {
-  if (failure_ == Result::success) {
+  if (fate_->failure() == Result::success) {
     throw Error(Result::invalid_usage, own() + " has given up its NCCL communicator");
   }
-  throw Error(failure_, async_error_text());
-}
-
-std::string NcclTransport::async_error_text() {
-  const std::lock_guard<std::mutex> lock(failure_mutex_);
-  return failure_text_;
+  throw Error(fate_->failure(), fate_->text());
 }
 
 void NcclTransport::abort_when(std::function<bool()> failed) {
@@ -235,21 +192,21 @@ void NcclTransport::watch() noexcept {
 
 void NcclTransport::look() {
   if (comm_.ended()) return;
-  if (!ending_ && caller_failed()) ending_ = true;
-  if (!ending_) {
+  if (!fate_->ending() && caller_failed()) fate_->end();
+  if (!fate_->ending()) {
     const ncclResult_t state = comm_.peek();
     if (state != ncclSuccess && state != ncclInProgress) {
       fail(code_of(state), own() + ": NCCL reports: " + comm_.api().words(state));
     }
   }
-  if (!ending_ && timeout_.count() != 0) {
+  if (!fate_->ending() && timeout_.count() != 0) {
     if (const auto late = waits_.overdue(timeout_)) {
       fail(Result::timeout, own() + " waited " + std::to_string(timeout_.count()) + " ms for " +
                                 late->call + " of " + std::to_string(late->amount) + " " +
                                 late->unit + "; a rank did not arrive");
     }
   }
-  if (ending_ && comm_.end()) waits_.clear();
+  if (fate_->ending() && comm_.end()) waits_.clear();
 }
 
 bool NcclTransport::caller_failed() {

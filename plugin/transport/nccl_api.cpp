@@ -49,6 +49,11 @@ std::optional<std::string> fill(NcclApi& api, void* library) {
   get(api.comm_cu_device, "ncclCommCuDevice");
   get(api.all_gather, "ncclAllGather");
   get(api.all_reduce, "ncclAllReduce");
+  get(api.reduce_scatter, "ncclReduceScatter");
+  get(api.reduce, "ncclReduce");
+  get(api.broadcast, "ncclBroadcast");
+  get(api.send, "ncclSend");
+  get(api.recv, "ncclRecv");
   get(api.group_start, "ncclGroupStart");
   get(api.group_end, "ncclGroupEnd");
   return missing;

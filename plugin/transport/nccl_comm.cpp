@@ -147,6 +147,61 @@ NcclComm::NcclComm(ncclComm_t original, Milliseconds timeout)
   }
 }
 
+/// state(): of the communicator that is waited for, or nothing where it has been ended.
+template <class State>
+void NcclComm::wait_for_split(const char* what, const State& state,
+                              const std::function<bool()>& gives_up) {
+  const Clock::time_point start = Clock::now();
+  for (;;) {
+    const std::optional<ncclResult_t> now = state();
+    if (now == ncclSuccess) return;
+    if (!now || gives_up()) {
+      throw Error(Result::invalid_usage, "the communicator was ended while a group was made");
+    }
+    if (now != ncclInProgress) {
+      throw Error(code_of(*now), std::string(what) + " failed: " + api_.words(*now));
+    }
+    if (timeout_.count() != 0 && Clock::now() - start > timeout_) {
+      throw Error(Result::timeout, "waited " + std::to_string(timeout_.count()) +
+                                       " ms for all ranks to make their groups");
+    }
+    pause_since(start);
+  }
+}
+
+/// On the thread of the calls: `whole` is nonblocking, and its watchdog looks at it in between.
+NcclComm::NcclComm(NcclComm& whole, int color, const std::function<bool()>& gives_up)
+    : api_(whole.api_), device_(whole.device_), timeout_(whole.timeout_) {
+  auto child = std::make_unique<ncclComm_t>(nullptr);  // written by NCCL until the split is done
+  ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+  config.blocking = 0;
+  std::optional<ncclResult_t> state = whole.use([&](ncclComm_t comm) {
+    return api_.comm_split(comm, color, whole.rank_, child.get(), &config);
+  });
+  try {
+    wait_for_split(
+        "ncclCommSplit",
+        [&] { return state == ncclSuccess || state == ncclInProgress ? whole.state() : state; },
+        gives_up);
+  } catch (...) {
+    static_cast<void>(child.release());
+    throw;
+  }
+  comm_ = *child;
+  try {
+    if (comm_ == nullptr) {
+      throw Error(Result::internal_error, "ncclCommSplit: expected a communicator, found none");
+    }
+    wait_for_split(
+        "ncclCommSplit", [&] { return this->state(); }, gives_up);
+    require(api_, api_.comm_user_rank(comm_, &rank_), "ncclCommUserRank");
+    require(api_, api_.comm_count(comm_, &size_), "ncclCommCount");
+  } catch (...) {
+    if (comm_ != nullptr) abort(comm_);
+    throw;
+  }
+}
+
 NcclComm::~NcclComm() {
   if (comm_ == nullptr) return;
   const Clock::time_point start = Clock::now();

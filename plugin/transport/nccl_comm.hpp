@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -23,6 +24,11 @@ class NcclComm {
   /// Collective; the CUDA device of `original` must be present. Throws Error(invalid_argument |
   /// invalid_usage | timeout | what NCCL reports). timeout 0: waits for ever.
   NcclComm(ncclComm_t original, Milliseconds timeout);
+
+  /// A part of another one: the ranks that pass the same color, in their order. Collective over
+  /// `whole`, whose device must be present. Waits until it is made, `whole` has been ended,
+  /// gives_up() returns true (which throws Error(invalid_usage)), or for the timeout of `whole`.
+  NcclComm(NcclComm& whole, int color, const std::function<bool()>& gives_up);
 
   /// Finalises it if that takes no longer than 10 seconds or the timeout, else aborts it.
   ~NcclComm();
@@ -66,6 +72,8 @@ class NcclComm {
   void leave() noexcept;
 
  private:
+  template <class State>
+  void wait_for_split(const char* what, const State& state, const std::function<bool()>& gives_up);
   void abort(ncclComm_t comm) noexcept;
 
   const NcclApi& api_;

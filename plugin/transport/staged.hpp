@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <sparccl/sparccl.hpp>
 
@@ -27,6 +28,12 @@ class StagedTransport final : public Transport {
   void meet(void* slots, std::size_t bytes, Stream stream) override;
   void all_reduce(const void* send, void* recv, std::size_t count, DataType type,
                   Reduction reduction, Stream stream) override;
+  void all_to_all(const void* send, void* recv, std::size_t bytes, Stream stream) override;
+  void reduce_scatter(const void* send, void* recv, std::size_t count, DataType type,
+                      Stream stream) override;
+  void all_gather_shards(void* data, std::size_t count, std::size_t width, Stream stream) override;
+  [[nodiscard]] std::vector<int> nodes() override { return inner_.nodes(); }
+  [[nodiscard]] std::unique_ptr<Transport> group(int color) override;
   void give_up(Result reason) noexcept override { inner_.give_up(reason); }
   void abort() noexcept override { inner_.abort(); }
 
@@ -34,13 +41,19 @@ class StagedTransport final : public Transport {
   [[nodiscard]] bool keeps_buffers_after_failure() const noexcept override;
 
  private:
+  /// Over `inner`, which is that of all ranks or `group`, which is kept.
+  StagedTransport(const Communicator& host, std::unique_ptr<Transport> group, Transport& inner);
+
   template <class Exchange>
   void gather(void* slots, std::size_t bytes, cudaStream_t stream, const Exchange& exchange);
   template <class Exchange>
   void over_hosts(const Exchange& exchange);
+  template <class Part>
+  void in_parts(std::size_t each, std::size_t width, const Part& part);
   std::byte* stage(std::size_t bytes, cudaStream_t stream);
 
   Communicator host_;
+  std::unique_ptr<Transport> group_;  // null: of all ranks
   Transport& inner_;
   const bool direct_;  // all_gather, without staging
   int device_ = 0;

@@ -50,31 +50,28 @@ class Transport {
 
   /// send, recv: [size()][bytes], disjoint. Slot r of send goes to rank r, into its slot of this
   /// rank's number. Throws as all_gather does.
-  virtual void all_to_all(const void*, void*, std::size_t, Stream) { not_there("all_to_all"); }
+  virtual void all_to_all(const void* send, void* recv, std::size_t bytes, Stream stream) = 0;
 
   /// Dense. send: [count]. recv: [Shard(count, size(), rank()).count], disjoint from send: this
   /// rank's shard of the reduction. sum alone.
-  virtual void reduce_scatter(const void*, void*, std::size_t, DataType, Stream) {
-    not_there("reduce_scatter");
-  }
+  virtual void reduce_scatter(const void* send, void* recv, std::size_t count, DataType type,
+                              Stream stream) = 0;
 
   /// data: [count][width bytes]. In place: this rank's shard is sent, the others' are filled in.
-  virtual void all_gather_shards(void*, std::size_t, std::size_t, Stream) {
-    not_there("all_gather_shards");
-  }
+  virtual void all_gather_shards(void* data, std::size_t count, std::size_t width,
+                                 Stream stream) = 0;
 
   /// [size()] Which node each rank is on; nodes are numbered from 0 in the order of their lowest
-  /// ranks. May communicate: collective, like a call.
-  [[nodiscard]] virtual std::vector<int> nodes() {
-    return std::vector<int>(static_cast<std::size_t>(size()), 0);
-  }
+  /// ranks. May communicate: collective, like a call, but blocking, and not to be captured.
+  [[nodiscard]] virtual std::vector<int> nodes() = 0;
 
-  /// A transport among the ranks that pass the same color, ordered by their ranks here. Collective;
-  /// all groups must be of one size. Its calls must be made by all ranks of this transport at the
-  /// same time, each in its own group, with the same sizes (shards may differ by their remainder).
-  /// It must not outlive this transport, and ends with it: abort() and give_up() of either end
-  /// both.
-  [[nodiscard]] virtual std::unique_ptr<Transport> group(int) { not_there("groups"); }
+  /// A transport among the ranks that pass the same color (at least 0), ordered by their ranks
+  /// here. Collective; all groups must be of one size. Blocking, outside of captures and
+  /// begin_group(). Its calls must be made by all ranks of this transport at the same time, each in
+  /// its own group, with the same sizes (shards may differ by their remainder). It must not outlive
+  /// this transport, and ends with it: abort() and give_up() of either end both, as does a failure,
+  /// and async_error() of both is the same.
+  [[nodiscard]] virtual std::unique_ptr<Transport> group(int color) = 0;
 
   /// Calls between these two may be carried out together, at end_group() at the latest. Only of
   /// asynchronous transports; not nested. Where one thread has groups of several transports open,
@@ -99,7 +96,7 @@ class Transport {
   /// throw. Best effort. From the thread of the calls.
   virtual void give_up(Result reason) noexcept = 0;
 
-  /// Whether an all_gather or all_reduce that threw may go on using its buffers: they must then
+  /// Whether a call that threw may go on using its buffers: they must then
   /// never be freed. (A meet that threw does not.)
   [[nodiscard]] virtual bool keeps_buffers_after_failure() const noexcept { return false; }
 
@@ -108,12 +105,6 @@ class Transport {
 
   /// From any thread. Waiting and later calls throw Error(aborted).
   virtual void abort() noexcept = 0;
-
- private:
-  [[noreturn]] static void not_there(const char* what) {
-    throw Error(Result::invalid_usage,
-                std::string("transport: expected one with ") + what + ", found one without");
-  }
 };
 
 }  // namespace sparccl

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "communicator.hpp"
+#include "exchanges.hpp"
 #include "naive.hpp"
 #include "ranks.hpp"
 #include "ranks_of_mpi.hpp"
@@ -164,6 +165,59 @@ TEST(MpiTransfers, SparseAllgatherHandsOutEveryRanksList) {
     EXPECT_EQ(gather.positions(rank)[0], base * 100);
     EXPECT_EQ(static_cast<const float*>(gather.values(rank))[0], static_cast<float>(rank));
   }
+}
+
+TEST(MpiTransfers, SlotsAndShards) {
+  const Communicator communicator = world();
+  check_exchanges(all_of(communicator.impl()->transport()));
+}
+
+/// More than the transport takes of a shard at a time, and a last shard that is longer.
+TEST(MpiTransfers, ShardsInPieces) {
+  const Communicator communicator = world();
+  const Among all = all_of(communicator.impl()->transport());
+  check_reduce_scatter(all, all.size() * 300'000 + all.size() - 1, DataType::bfloat16);
+  check_reduce_scatter(all, all.size() * 131'072 + all.size() - 1, DataType::float32);
+  check_all_gather_shards(all, all.size() * 300'000 + all.size() - 1, 4);
+}
+
+TEST(MpiTransfers, GroupsOfRanksExchangeAmongThemselves) {
+  const Communicator communicator = world();
+  for (int size = 1; size <= communicator.size(); ++size) {
+    if (communicator.size() % size == 0) check_groups(communicator.impl()->transport(), size);
+  }
+}
+
+TEST(MpiTransfers, UnequalGroupsAreRefusedOnEveryRank) {
+  const Communicator communicator = world();
+  Transport& transport = communicator.impl()->transport();
+  if (communicator.size() >= 3) {
+    const Outcome found =
+        outcome([&] { static_cast<void>(transport.group(transport.rank() == 0 ? 0 : 1)); });
+    EXPECT_EQ(found.code, Result::invalid_argument) << found;
+    EXPECT_TRUE(found.mentions("expected groups of one size")) << found;
+  }
+  const Outcome found = outcome([&] { static_cast<void>(transport.group(-1)); });
+  EXPECT_EQ(found.code, Result::invalid_argument) << found;
+  check_all_gather(all_of(transport), 8);  // nothing has happened
+}
+
+TEST(MpiTransfers, NodesAreThoseOfSharedMemoryOrAsTheOptionsSay) {
+  Communicator communicator = world();
+  const auto size = static_cast<std::size_t>(communicator.size());
+  EXPECT_EQ(communicator.impl()->transport().nodes(), std::vector<int>(size, 0));  // one host
+  communicator = mpi_communicator(MPI_COMM_WORLD, {.timeout_ms = 20'000, .ranks_per_node = 2});
+  std::vector<int> expected;
+  for (int r = 0; r < communicator.size(); ++r) expected.push_back(r / 2);
+  Transport& transport = communicator.impl()->transport();
+  EXPECT_EQ(transport.nodes(), expected);
+  if (size == 4) {
+    EXPECT_EQ(transport.group(transport.rank() % 2)->nodes(), (std::vector<int>{0, 1}));
+    EXPECT_EQ(transport.group(transport.rank() / 2)->nodes(), (std::vector<int>{0, 0}));
+  }
+  const Outcome found =
+      outcome([] { static_cast<void>(mpi_communicator(MPI_COMM_WORLD, {.ranks_per_node = -2})); });
+  EXPECT_EQ(found.code, Result::invalid_argument) << found;
 }
 
 TEST(MpiTransfers, GroupsOfPartOfTheWorld) {

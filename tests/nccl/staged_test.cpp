@@ -129,13 +129,132 @@ TEST_F(Staged, ReducesInPieces) {
   });
 }
 
+/// Entry i of rank `rank`: small integers, of which any sum is exact.
+std::vector<float> tensor_of(int rank, std::size_t count) {
+  std::vector<float> values(count);
+  for (std::size_t i = 0; i < count; ++i)
+    values[i] = static_cast<float>(i % 100 + 1) * static_cast<float>(rank + 1);
+  return values;
+}
+
+/// members: the ranks of the whole that are the transport's.
+void expect_slots(StagedTransport& transport, const std::vector<int>& members, std::size_t count) {
+  const cuda::OwnStream stream;
+  const auto size = members.size();
+  const auto place = static_cast<std::size_t>(transport.rank());
+  ASSERT_EQ(static_cast<int>(size), transport.size());
+  std::vector<int> letters, expected_letters;
+  for (const int other : members) {
+    for (std::size_t i = 0; i < count; ++i) {
+      letters.push_back(members[place] * 1'000'000 + other * 100'000 +
+                        static_cast<int>(i % 99'999));
+      expected_letters.push_back(other * 1'000'000 + members[place] * 100'000 +
+                                 static_cast<int>(i % 99'999));
+    }
+  }
+  const Array<int> send(letters), recv(std::vector<int>(letters.size(), -1));
+  transport.all_to_all(send.get(), recv.get(), count * sizeof(int), stream.get());
+  cuda::check(cudaStreamSynchronize(stream.get()));
+  EXPECT_TRUE(expected_letters == recv.values()) << count << " entries of rank " << members[place];
+  EXPECT_TRUE(letters == send.values());
+}
+
+void expect_shards(StagedTransport& transport, const std::vector<int>& members, std::size_t count) {
+  const cuda::OwnStream stream;
+  const auto size = members.size();
+  const auto place = static_cast<std::size_t>(transport.rank());
+  const Shard shard(count, transport.size(), transport.rank());
+  const Array<float> dense(tensor_of(members[place], count)),
+      sum(std::vector<float>(count + 1, -1.0f));
+  transport.reduce_scatter(dense.get(), sum.get(), count, DataType::float32, stream.get());
+  cuda::check(cudaStreamSynchronize(stream.get()));
+  float ranks = 0;
+  for (const int member : members) ranks += static_cast<float>(member + 1);
+  std::vector<float> expected(count + 1, -1.0f);
+  for (std::size_t i = 0; i < shard.count; ++i) {
+    expected[i] = static_cast<float>((shard.begin + i) % 100 + 1) * ranks;
+  }
+  EXPECT_TRUE(expected == sum.values()) << count << " entries of rank " << members[place];
+
+  std::vector<float> shards(count, -1.0f), all;
+  for (std::size_t r = 0; r < size; ++r) {
+    const Shard each(count, transport.size(), static_cast<int>(r));
+    for (std::size_t i = each.begin; i < each.begin + each.count; ++i) {
+      all.push_back(static_cast<float>(i % 1000) + 1000.0f * static_cast<float>(members[r]));
+      if (r == place) shards[i] = all.back();
+    }
+  }
+  const Array<float> data(shards);
+  transport.all_gather_shards(data.get(), count, sizeof(float), stream.get());
+  cuda::check(cudaStreamSynchronize(stream.get()));
+  EXPECT_TRUE(all == data.values()) << count << " entries of rank " << members[place];
+}
+
+void expect_exchanges(StagedTransport& transport, const std::vector<int>& members,
+                      std::size_t count) {
+  expect_slots(transport, members, count);
+  expect_shards(transport, members, count);
+}
+
+TEST_F(Staged, SlotsAndShards) {
+  for (const int size : {1, 2, 3, 4}) {
+    on_ranks(size, [&](int, Communicator host) {
+      StagedTransport transport(host);
+      std::vector<int> all;
+      for (int r = 0; r < size; ++r) all.push_back(r);
+      for (const std::size_t count : {0u, 1u, 3u, 900u, 5003u}) {
+        expect_exchanges(transport, all, count);
+      }
+    });
+  }
+}
+
+TEST_F(Staged, SlotsAndShardsInPieces) {
+  constexpr std::size_t mebibyte = (std::size_t{1} << 20) / sizeof(int);  // 16 of a rank at a time
+  on_ranks(2, [&](int, Communicator host) {
+    StagedTransport transport(host);
+    expect_slots(transport, {0, 1}, 17 * mebibyte + 1);
+    expect_shards(transport, {0, 1}, 2 * 17 * mebibyte + 1);
+  });
+}
+
+TEST_F(Staged, GroupsOfTheHostsGroups) {
+  on_ranks(4, [&](int rank, Communicator host) {
+    StagedTransport transport(host);
+    EXPECT_EQ((std::vector<int>{0, 0, 0, 0}), transport.nodes());
+    const auto inside = transport.group(rank / 2);
+    const auto across = transport.group(rank % 2);
+    for (int round = 0; round < 3; ++round) {
+      expect_exchanges(dynamic_cast<StagedTransport&>(*inside), {rank / 2 * 2, rank / 2 * 2 + 1},
+                       101);
+      expect_exchanges(dynamic_cast<StagedTransport&>(*across), {rank % 2, rank % 2 + 2}, 102);
+      expect_exchanges(transport, {0, 1, 2, 3}, 103);
+    }
+  });
+}
+
+TEST_F(Staged, AbortOfAGroupReachesTheHosts) {
+  on_ranks(4, [&](int rank, Communicator host) {
+    StagedTransport transport(host);
+    const auto group = transport.group(rank / 2);
+    const Array<int> data({1, 2, 3, 4});
+    if (rank == 3) return group->abort();
+    try {
+      (rank == 0 ? *group : static_cast<Transport&>(transport)).meet(data.get(), 4, nullptr);
+      ADD_FAILURE();
+    } catch (const Error& error) {
+      EXPECT_EQ(Result::aborted, error.code()) << error.what();
+    }
+  });
+}
+
 TEST_F(Staged, RefusesACapture) {
   on_ranks(1, [&](int, Communicator host) {
     StagedTransport transport(host);
     const cuda::OwnStream stream;
     const Array<int> data({1, 2, 3});
     cuda::check(cudaStreamBeginCapture(stream.get(), cudaStreamCaptureModeThreadLocal));
-    for (int which = 0; which < 3; ++which) {
+    for (int which = 0; which < 6; ++which) {
       try {
         if (which == 0) transport.meet(data.get(), 12, stream.get());
         if (which == 1) transport.all_gather(data.get(), 12, stream.get());
@@ -143,6 +262,11 @@ TEST_F(Staged, RefusesACapture) {
           transport.all_reduce(data.get(), data.get(), 3, DataType::int32, Reduction::sum,
                                stream.get());
         }
+        if (which == 3) transport.all_to_all(data.get(), data.get(), 12, stream.get());
+        if (which == 4) {
+          transport.reduce_scatter(data.get(), data.get(), 3, DataType::int32, stream.get());
+        }
+        if (which == 5) transport.all_gather_shards(data.get(), 3, 4, stream.get());
         ADD_FAILURE() << which;
       } catch (const Error& error) {
         EXPECT_EQ(Result::invalid_usage, error.code());
@@ -207,6 +331,19 @@ class Keeper final : public Transport {
                   Stream) override {
     take(send, count);
   }
+  void all_to_all(const void* send, void*, std::size_t bytes, Stream) override {
+    take(send, bytes);
+  }
+  void reduce_scatter(const void* send, void*, std::size_t count, DataType, Stream) override {
+    take(send, count);
+  }
+  void all_gather_shards(void* data, std::size_t count, std::size_t, Stream) override {
+    take(data, count);
+  }
+  [[nodiscard]] std::vector<int> nodes() override { return {0}; }
+  [[nodiscard]] std::unique_ptr<Transport> group(int) override {
+    return std::make_unique<Keeper>(takes_device_memory_);
+  }
   void give_up(Result) noexcept override {}
   void abort() noexcept override {}
   [[nodiscard]] bool keeps_buffers_after_failure() const noexcept override { return true; }
@@ -246,13 +383,18 @@ TEST(StagedFailure, BuffersThatMpiMayStillUseAreNeverFreed) {
     StagedTransport transport(Communicator(std::make_unique<Keeper>(false)));
     const Array<int> data({1, 2});
     EXPECT_THROW(transport.all_gather(data.get(), 8, nullptr), Error);
+    const Array<int> more({3, 4});
+    EXPECT_THROW(transport.all_to_all(data.get(), more.get(), 8, nullptr), Error);
+    EXPECT_THROW(transport.reduce_scatter(data.get(), more.get(), 2, DataType::int32, nullptr),
+                 Error);
+    EXPECT_THROW(transport.all_gather_shards(data.get(), 2, 4, nullptr), Error);
     Keeper::fails = false;
     const void* const kept = Keeper::last;
     transport.all_gather(data.get(), 8, nullptr);
     EXPECT_NE(kept, Keeper::last);
     cuda::check(cudaStreamSynchronize(nullptr));
   }
-  EXPECT_EQ(before + 1, simt::live().pinned_allocations);
+  EXPECT_EQ(before + 4, simt::live().pinned_allocations);
 }
 
 }  // namespace

@@ -34,6 +34,20 @@ class Tampered final : public Transport {
                   Reduction reduction, Stream stream) override {
     inner_->all_reduce(send, recv, count, type, reduction, stream);
   }
+  void all_to_all(const void* send, void* recv, std::size_t bytes, Stream stream) override {
+    inner_->all_to_all(send, recv, bytes, stream);
+  }
+  void reduce_scatter(const void* send, void* recv, std::size_t count, DataType type,
+                      Stream stream) override {
+    inner_->reduce_scatter(send, recv, count, type, stream);
+  }
+  void all_gather_shards(void* data, std::size_t count, std::size_t width, Stream stream) override {
+    inner_->all_gather_shards(data, count, width, stream);
+  }
+  [[nodiscard]] std::vector<int> nodes() override { return inner_->nodes(); }
+  [[nodiscard]] std::unique_ptr<Transport> group(int color) override {
+    return inner_->group(color);
+  }
   void give_up(Result reason) noexcept override { inner_->give_up(reason); }
   void abort() noexcept override { inner_->abort(); }
 

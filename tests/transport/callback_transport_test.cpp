@@ -7,6 +7,7 @@
 #include <string>
 
 #include "callback_ranks.hpp"
+#include "exchanges.hpp"
 #include "naive.hpp"
 #include "ranks.hpp"
 
@@ -18,13 +19,14 @@ using Rank = CallbackHub::Rank;
 class CallbackGroup {
  public:
   explicit CallbackGroup(
-      int size, const std::function<void(sparcclTransport_t&)>& change = [](auto&) {})
+      int size, const std::function<void(sparcclTransport_t&)>& change = [](auto&) {},
+      int ranks_per_node = 0)
       : hub(size) {
     for (int r = 0; r < size; ++r) {
       ranks.emplace_back(&hub, r);
       sparcclTransport_t functions = hub.functions(ranks.back());
       change(functions);
-      transports.push_back(make_callback_transport(functions, {}));
+      transports.push_back(make_callback_transport(functions, {.ranks_per_node = ranks_per_node}));
     }
   }
   void on_each(const std::function<void(Transport&)>& f) {
@@ -104,6 +106,84 @@ TEST(CallbackTransport, ReducesByItsOwnFunctionWhereThereIsOne) {
                [&] { transport.all_reduce(x, x, 2, DataType::int32, Reduction::sum, nullptr); });
 }
 
+TEST(CallbackTransport, SlotsAndShardsByAllGather) {
+  for (const int ranks : {1, 2, 3, 4, 8}) {
+    CallbackGroup group(ranks);
+    group.on_each([](Transport& transport) { check_exchanges(all_of(transport)); });
+  }
+}
+
+TEST(CallbackTransport, SlotsAndShardsInPieces) {
+  constexpr std::size_t mebibyte = std::size_t{1} << 20;  // of a rank, at a time
+  CallbackGroup group(3);
+  group.on_each([](Transport& transport) {
+    check_all_to_all(all_of(transport), mebibyte / 2 + 5);
+    check_reduce_scatter(all_of(transport), mebibyte + 11, DataType::float16);
+    check_all_gather_shards(all_of(transport), mebibyte + 11, 4);
+    const auto one = transport.group(transport.rank());
+    check_all_gather({*one, {transport.rank()}}, mebibyte + 3);
+  });
+}
+
+TEST(CallbackTransport, GroupsByAllGather) {
+  for (const auto& [ranks, size] : {std::pair(1, 1), std::pair(2, 2), std::pair(3, 1),
+                                    std::pair(4, 2), std::pair(8, 4), std::pair(8, 2)}) {
+    CallbackGroup group(ranks);
+    group.on_each([size = size](Transport& transport) { check_groups(transport, size); });
+  }
+}
+
+TEST(CallbackTransport, AShardComesFromItsOwnFunctionWhereThereIsOne) {
+  CallbackGroup group(1, [](auto& functions) {
+    functions.allReduce = [](void*, const void*, void* recv, std::size_t count, sparcclDataType_t,
+                             sparcclRedOp_t op) {
+      for (std::size_t i = 0; i < count; ++i) static_cast<std::int32_t*>(recv)[i] = 7;
+      return op == sparcclSum ? 0 : 9;
+    };
+  });
+  const std::int32_t send[3] = {1, 2, 3};
+  std::int32_t recv[3] = {};
+  group.transports[0]->reduce_scatter(send, recv, 3, DataType::int32, nullptr);
+  EXPECT_EQ(recv[2], 7);
+  EXPECT_EQ(group.ranks[0].calls, 0);
+}
+
+TEST(CallbackTransport, NodesAreAllOneOrAsTheOptionsSay) {
+  const CallbackGroup whole(3);
+  EXPECT_EQ(whole.transports[1]->nodes(), (std::vector<int>{0, 0, 0}));
+  const CallbackGroup two(
+      3, [](auto&) {}, 2);
+  EXPECT_EQ(two.transports[1]->nodes(), (std::vector<int>{0, 0, 1}));
+}
+
+TEST(CallbackTransport, AGroupEndsWithItsRankAndItsRankWithIt) {
+  for (const bool abort : {false, true}) {
+    CallbackGroup group(2);
+    group.on_each([&](Transport& transport) {
+      const auto part = transport.group(transport.rank());
+      Rank& rank = group.ranks[static_cast<std::size_t>(transport.rank())];
+      if (!abort) {
+        part->give_up(Result::bad_packet);
+        transport.give_up(Result::aborted);  // has been said
+        EXPECT_EQ(rank.gave_up, 1);
+        EXPECT_EQ(rank.reason, sparcclBadPacket);
+        return;
+      }
+      part->abort();
+      EXPECT_EQ(rank.aborted, 1);
+      const std::string by = "aborted by rank " + std::to_string(transport.rank());
+      int slots[2] = {};
+      for (Transport* each : {&transport, part.get()}) {
+        expect_error(Result::aborted, by, [&] { each->meet(slots, 1, nullptr); });
+        expect_error(Result::aborted, by, [&] { each->all_to_all(slots, slots, 0, nullptr); });
+        expect_error(Result::aborted, by, [&] { each->all_gather_shards(slots, 0, 4, nullptr); });
+        expect_error(Result::aborted, by,
+                     [&] { each->reduce_scatter(slots, slots, 0, DataType::int32, nullptr); });
+      }
+    });
+  }
+}
+
 TEST(CallbackTransport, ACodeOtherThanZeroNamesFunctionRankAndCode) {
   CallbackGroup group(2);
   for (Rank& rank : group.ranks) rank.fail_at = 1;
@@ -180,6 +260,11 @@ TEST(CallbackTransport, RefusesWhatIsNoTransport) {
   refused("transport.allGather: expected a function", [](auto& f) { f.allGather = nullptr; });
   refused(
       "config.timeoutMs: expected 0", [](auto&) {}, 5);
+  CallbackHub hub(1);
+  Rank rank{&hub, 0};
+  expect_error(Result::invalid_argument, "ranks_per_node: expected 0 or more, found -4", [&] {
+    static_cast<void>(make_callback_transport(hub.functions(rank), {.ranks_per_node = -4}));
+  });
 }
 
 }  // namespace

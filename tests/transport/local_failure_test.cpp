@@ -141,7 +141,12 @@ TEST(LocalFailure, AnAbortAtAnyMomentLeavesNoReaderBehind) {
             o = outcome([&] {
               std::vector<std::byte> slots(4 * 20'000);
               transport.all_gather(slots.data(), 20'000, nullptr);
-              std::vector<float> data(9'000);
+              std::vector<std::byte> more(4 * 20'000);
+              transport.all_to_all(slots.data(), more.data(), 20'000, nullptr);
+              transport.all_gather_shards(more.data(), 20'000, 4, nullptr);
+              std::vector<float> data(9'000), shard(9'000 / 4);
+              transport.reduce_scatter(data.data(), shard.data(), 9'000, DataType::float32,
+                                       nullptr);
               transport.all_reduce(data.data(), data.data(), data.size(), DataType::float32,
                                    Reduction::sum, nullptr);
             });
@@ -151,6 +156,71 @@ TEST(LocalFailure, AnAbortAtAnyMomentLeavesNoReaderBehind) {
         [] {});
     aborter.join();
   }
+}
+
+/// Four ranks in two groups; ranks 0 and 1 wait in the first one, rank 3 in the second or the
+/// whole.
+struct Groups {
+  explicit Groups(std::uint64_t timeout_ms) : whole(make_local_transports(4, {timeout_ms})) {
+    groups.resize(4);
+    run_ranks(
+        4,
+        [&](int rank) {
+          const auto place = static_cast<std::size_t>(rank);
+          groups[place] = whole[place]->group(rank / 2);
+        },
+        [] {});
+  }
+  std::vector<Outcome> wait(bool in_the_whole, const std::function<void()>& meanwhile = {}) {
+    std::vector<Outcome> outcomes(3);
+    std::vector<std::thread> threads;
+    threads.emplace_back([&] { outcomes[0] = meet(*groups[0]); });
+    threads.emplace_back([&] { outcomes[1] = meet(*groups[1]); });
+    threads.emplace_back([&] { outcomes[2] = meet(in_the_whole ? *whole[3] : *groups[3]); });
+    std::this_thread::sleep_for(milliseconds(30));
+    if (meanwhile) meanwhile();
+    for (std::thread& thread : threads) thread.join();
+    return outcomes;
+  }
+  Group whole;
+  Group groups;
+};
+
+TEST(LocalFailure, WhatEndsARankEndsTheWaitsInAllGroups) {
+  for (const bool in_the_whole : {false, true}) {
+    for (const bool of_the_group : {false, true}) {
+      for (const bool abort : {false, true}) {
+        Groups all(0);
+        Transport& ends = of_the_group ? *all.groups[2] : *all.whole[2];
+        const auto end = [&] { abort ? ends.abort() : ends.give_up(Result::bad_packet); };
+        for (const Outcome& o : all.wait(in_the_whole, end)) {
+          EXPECT_EQ(o.code, abort ? Result::aborted : Result::remote_error);
+          EXPECT_TRUE(contains(o.what, "rank 2")) << o.what;
+        }
+        EXPECT_NE(meet(*all.whole[2]).code, Result::success);
+        EXPECT_NE(meet(*all.groups[2]).code, Result::success);
+      }
+    }
+  }
+}
+
+TEST(LocalFailure, ATimeoutInAGroupNamesRanksOfTheWhole) {
+  Groups all(100);
+  for (const Outcome& o : all.wait(false)) {
+    EXPECT_EQ(o.code, Result::timeout);
+    EXPECT_TRUE(contains(o.what, "rank 2 did not arrive within 100 ms")) << o.what;
+  }
+}
+
+TEST(LocalFailure, AGroupThatIsDestroyedLeavesItsRanksAsTheyWere) {
+  Groups all(0);
+  all.groups.clear();
+  run_ranks(
+      4,
+      [&](int rank) {
+        EXPECT_EQ(meet(*all.whole[static_cast<std::size_t>(rank)]).code, Result::success);
+      },
+      [] {});
 }
 
 TEST(LocalFailure, AGroupHasAtLeastOneRank) {

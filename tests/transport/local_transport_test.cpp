@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "exchanges.hpp"
 #include "naive.hpp"
 #include "ranks.hpp"
 #include "transport/local.hpp"
@@ -98,6 +99,73 @@ TEST_P(LocalTransport, AllReduceEqualsANaiveLoopBitForBit) {
 }
 
 TEST_P(LocalTransport, AllReduceInPlace) { reduce_everything(GetParam(), 1027, true); }
+
+TEST_P(LocalTransport, SlotsAndShards) {
+  if (GetParam() > 16) return;  // the same, and slow
+  Group group = make_local_transports(GetParam(), {});
+  on_each(group, [](Transport& transport) { check_exchanges(all_of(transport)); });
+}
+
+class LocalGroups : public testing::TestWithParam<std::pair<int, int>> {};
+INSTANTIATE_TEST_SUITE_P(RanksAndSize, LocalGroups,
+                         testing::Values(std::pair(1, 1), std::pair(2, 1), std::pair(2, 2),
+                                         std::pair(3, 3), std::pair(4, 2), std::pair(8, 1),
+                                         std::pair(8, 2), std::pair(8, 4), std::pair(8, 8)));
+
+TEST_P(LocalGroups, ExchangeAmongThemselves) {
+  Group group = make_local_transports(GetParam().first, {});
+  on_each(group, [](Transport& transport) { check_groups(transport, GetParam().second); });
+}
+
+TEST(LocalGroup, GroupsOfGroupsAreOrderedByRank) {
+  Group group = make_local_transports(8, {});
+  on_each(group, [](Transport& transport) {
+    const auto half = transport.group(transport.rank() % 2);
+    const auto quarter = half->group(1 - half->rank() / 2);
+    const int first = transport.rank() % 2 + transport.rank() / 4 * 4;
+    check_all_gather({*quarter, {first, first + 2}}, 10);
+  });
+}
+
+TEST(LocalGroup, UnequalGroupsAndNegativeColorsAreRefusedOnEveryRank) {
+  Group group = make_local_transports(3, {});
+  on_each(group, [](Transport& transport) {
+    const auto refused = [&](int color, const std::string& part) {
+      try {
+        static_cast<void>(transport.group(color));
+        ADD_FAILURE() << part;
+      } catch (const Error& error) {
+        EXPECT_EQ(error.code(), Result::invalid_argument);
+        EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();
+      }
+    };
+    refused(transport.rank() / 2, "rank 2 passed color 1: expected groups of one size, 2");
+    refused(transport.rank() == 1 ? -1 : 5, "rank 1 passed color -1: expected 0 or more");
+    check_all_gather(all_of(transport), 8);  // nothing has happened
+  });
+}
+
+TEST(LocalNodes, AreAllOneOrAsTheOptionsSay) {
+  using Nodes = std::vector<int>;
+  for (const auto& [per_node, expected] :
+       {std::pair(0, Nodes{0, 0, 0, 0, 0}), std::pair(2, Nodes{0, 0, 1, 1, 2}),
+        std::pair(1, Nodes{0, 1, 2, 3, 4}), std::pair(9, Nodes{0, 0, 0, 0, 0})}) {
+    Group group = make_local_transports(5, {.ranks_per_node = per_node});
+    for (auto& transport : group) EXPECT_EQ(transport->nodes(), expected);
+  }
+  Group group = make_local_transports(4, {.ranks_per_node = 2});
+  on_each(group, [](Transport& transport) {
+    EXPECT_EQ(transport.group(transport.rank() % 2)->nodes(), (Nodes{0, 1}));
+    EXPECT_EQ(transport.group(transport.rank() / 2)->nodes(), (Nodes{0, 0}));
+  });
+  try {
+    static_cast<void>(make_local_transports(4, {.ranks_per_node = -1}));
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Result::invalid_argument);
+    EXPECT_NE(std::string(error.what()).find("expected 0 or more, found -1"), std::string::npos);
+  }
+}
 
 TEST(LocalTransportCount, ZeroEntriesIsAMeeting) {
   Group group = make_local_transports(3, {});

@@ -1,4 +1,4 @@
-// NCCL's functions: strong pncclX and weak ncclX, as NCCL has them.
+// NCCL's functions about communicators: strong pncclX and weak ncclX, as NCCL has them.
 #include <cstring>
 #include <utility>
 
@@ -19,10 +19,6 @@
 #pragma weak ncclCommCount = pncclCommCount
 #pragma weak ncclCommUserRank = pncclCommUserRank
 #pragma weak ncclCommCuDevice = pncclCommCuDevice
-#pragma weak ncclAllGather = pncclAllGather
-#pragma weak ncclAllReduce = pncclAllReduce
-#pragma weak ncclGroupStart = pncclGroupStart
-#pragma weak ncclGroupEnd = pncclGroupEnd
 
 using namespace fake_nccl;
 using Clock = std::chrono::steady_clock;
@@ -234,31 +230,4 @@ ncclResult_t pncclCommUserRank(const ncclComm_t handle, int* rank) {
 ncclResult_t pncclCommCuDevice(const ncclComm_t handle, int* device) {
   return tell(handle, "ncclCommCuDevice", device, &Comm::device);
 }
-
-ncclResult_t pncclAllGather(const void* send, void* recv, std::size_t count, ncclDataType_t type,
-                            ncclComm_t comm, cudaStream_t stream) {
-  Collective own;
-  own.kind = Collective::Kind::all_gather;
-  own.send = send;
-  own.recv = recv;
-  own.count = count;
-  own.type = static_cast<sparccl::DataType>(type);
-  return collect(comm, "ncclAllGather", own, stream);
-}
-
-ncclResult_t pncclAllReduce(const void* send, void* recv, std::size_t count, ncclDataType_t type,
-                            ncclRedOp_t op, ncclComm_t comm, cudaStream_t stream) {
-  Collective own;
-  own.kind = Collective::Kind::all_reduce;
-  own.send = send;
-  own.recv = recv;
-  own.count = count;
-  own.type = static_cast<sparccl::DataType>(type);
-  own.reduction = static_cast<sparccl::Reduction>(op);
-  return collect(comm, "ncclAllReduce", own, stream);
-}
-
-ncclResult_t pncclGroupStart() { return start_group(); }
-
-ncclResult_t pncclGroupEnd() { return end_group(); }
 }

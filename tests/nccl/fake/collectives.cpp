@@ -4,6 +4,7 @@
 #include <atomic>
 #include <chrono>
 #include <deque>
+#include <iterator>
 #include <utility>
 
 namespace fake_nccl {
@@ -107,11 +108,34 @@ void stick(Comm& comm) {
   }
 }
 
+/// Sends and receives of a group are one to NCCL: none of them waits for another.
+void queue(Queued queued) {
+  constexpr auto messages = Collective::Kind::point_to_point;
+  for (Queued& other : group.queue) {
+    if (queued.own.kind != messages || other.own.kind != messages) continue;
+    if (other.comm != queued.comm || other.stream != queued.stream) continue;
+    std::ranges::copy(queued.own.sends, std::back_inserter(other.own.sends));
+    std::ranges::copy(queued.own.receives, std::back_inserter(other.own.receives));
+    return;
+  }
+  group.queue.push_back(std::move(queued));
+}
+
+/// Whether the ranks that a call names are the communicator's.
+bool names_its_ranks(const Collective& own, const Comm& comm) {
+  const auto is_rank = [&](int rank) { return rank >= 0 && rank < comm.world->size(); };
+  bool all = is_rank(own.root);
+  for (const Collective::Message& each : own.sends) all = all && is_rank(each.peer);
+  for (const Collective::Message& each : own.receives) all = all && is_rank(each.peer);
+  return all;
+}
+
 }  // namespace
 
 ncclResult_t start_group() {
-  ++group.depth;
-  return wanted_failure("ncclGroupStart");
+  const ncclResult_t wanted = wanted_failure("ncclGroupStart");
+  if (wanted == ncclSuccess) ++group.depth;
+  return wanted;
 }
 
 ncclResult_t end_group() {
@@ -157,6 +181,7 @@ ncclResult_t collect(ncclComm_t handle, const char* call, const Collective& own,
   if (visit.refusal() != ncclSuccess) return visit.refusal();
   Comm& comm = visit.comm();
   ncclResult_t error = wanted_failure(call);
+  if (!names_its_ranks(own, comm)) error = ncclInvalidArgument;
   {
     const std::lock_guard<std::mutex> lock(comm.mutex);
     if (comm.in_progress) {
@@ -172,7 +197,7 @@ ncclResult_t collect(ncclComm_t handle, const char* call, const Collective& own,
     if (group.depth > 0) group.error = error;
     return error;
   }
-  group.queue.push_back({visit.share(), own, stream});
+  queue({visit.share(), own, stream});
   if (group.depth > 0) {
     const std::lock_guard<std::mutex> lock(comm.mutex);
     comm.in_group = true;

@@ -21,18 +21,74 @@ void gather(const std::vector<Collective>& all, const Collective& own) {
   }
 }
 
-std::vector<std::byte> reduced(const std::vector<Collective>& all, const Collective& own) {
-  const std::size_t bytes = own.count * sparccl::size_of(own.type);
+/// Entries from `begin` on of what all sent.
+std::vector<std::byte> reduced(const std::vector<Collective>& all, const Collective& own,
+                               std::size_t begin) {
+  const std::size_t width = sparccl::size_of(own.type);
+  const std::size_t bytes = own.count * width;
   std::vector<std::vector<std::byte>> copies;
   std::vector<const void*> sources;
   for (const Collective& each : all) {
-    simt::copy(copies.emplace_back(bytes).data(), each.send, bytes);
+    simt::copy(copies.emplace_back(bytes).data(),
+               static_cast<const std::byte*>(each.send) + begin * width, bytes);
   }
   for (const auto& copy : copies) sources.push_back(copy.data());
   std::vector<std::byte> result(bytes);
   sparccl::reduce(result.data(), sources.data(), static_cast<int>(all.size()), own.count, own.type,
                   own.reduction);
   return result;
+}
+
+/// Those to or from a rank, in the order of their calls.
+std::vector<Collective::Message> with_peer(const std::vector<Collective::Message>& messages,
+                                           std::size_t peer) {
+  std::vector<Collective::Message> found;
+  for (const Collective::Message& each : messages) {
+    if (static_cast<std::size_t>(each.peer) == peer) found.push_back(each);
+  }
+  return found;
+}
+
+bool messages_fit(const std::vector<Collective>& all) {
+  for (std::size_t from = 0; from < all.size(); ++from) {
+    for (std::size_t to = 0; to < all.size(); ++to) {
+      const bool fit =
+          std::ranges::equal(with_peer(all[from].sends, to), with_peer(all[to].receives, from), {},
+                             &Collective::Message::bytes, &Collective::Message::bytes);
+      if (!fit) return false;
+    }
+  }
+  return true;
+}
+
+void receive(const std::vector<Collective>& all, std::size_t rank) {
+  for (std::size_t from = 0; from < all.size(); ++from) {
+    const auto sent = with_peer(all[from].sends, rank);
+    const auto received = with_peer(all[rank].receives, from);
+    for (std::size_t i = 0; i < received.size(); ++i) {
+      if (sent[i].bytes != 0) simt::copy(received[i].recv, sent[i].send, sent[i].bytes);
+    }
+  }
+}
+
+/// What is written once all have read; what writes where nobody reads is done here.
+std::vector<std::byte> result_of(const std::vector<Collective>& all, std::size_t rank) {
+  using Kind = Collective::Kind;
+  const Collective& own = all[rank];
+  const auto root = static_cast<std::size_t>(own.root);
+  switch (own.kind) {
+    case Kind::all_gather: gather(all, own); return {};
+    case Kind::point_to_point: receive(all, rank); return {};
+    case Kind::broadcast: {
+      const std::size_t bytes = own.count * sparccl::size_of(own.type);
+      if (own.recv != all[root].send) simt::copy(own.recv, all[root].send, bytes);
+      return {};
+    }
+    case Kind::all_reduce: return reduced(all, own, 0);
+    case Kind::reduce_scatter: return reduced(all, own, rank * own.count);
+    case Kind::reduce: return rank == root ? reduced(all, own, 0) : std::vector<std::byte>();
+  }
+  return {};
 }
 
 }  // namespace
@@ -83,6 +139,7 @@ void World::carry_out(int rank, const Collective& own) {
   round.brought[place] = own;
   round.here[place] = true;
   if (++round.arrived == size_) {
+    round.sound = messages_fit(round.brought);
     for (const Collective& each : round.brought) round.sound = round.sound && each.fits(own);
   }
   changed_.notify_all();
@@ -96,12 +153,7 @@ void World::carry_out(int rank, const Collective& own) {
     return;
   }
   lock.unlock();
-  std::vector<std::byte> result;
-  if (own.kind == Collective::Kind::all_gather) {
-    gather(round.brought, own);
-  } else {
-    result = reduced(round.brought, own);
-  }
+  const std::vector<std::byte> result = result_of(round.brought, place);
   lock.lock();
   meet(lock, round, 0);
   if (!result.empty()) {

@@ -18,17 +18,36 @@ namespace fake_nccl {
 
 /// What one rank brings to a collective.
 struct Collective {
-  enum class Kind { all_gather, all_reduce };
+  enum class Kind {
+    all_gather,
+    all_reduce,
+    reduce_scatter,
+    reduce,
+    broadcast,
+    point_to_point  // all sends and receives of a group
+  };
+  /// One of point_to_point's, to or from a rank.
+  struct Message {
+    int peer = 0;
+    const void* send = nullptr;
+    void* recv = nullptr;
+    std::size_t bytes = 0;
+  };
+
   Kind kind = Kind::all_gather;
   const void* send = nullptr;
   void* recv = nullptr;
   std::size_t count = 0;
   sparccl::DataType type = sparccl::DataType::uint8;
   sparccl::Reduction reduction = sparccl::Reduction::sum;
+  int root = 0;
+  std::vector<Message> sends;
+  std::vector<Message> receives;
 
+  /// But for messages, of which each end has its own.
   [[nodiscard]] bool fits(const Collective& other) const {
     return kind == other.kind && count == other.count && type == other.type &&
-           reduction == other.reduction;
+           reduction == other.reduction && root == other.root;
   }
 };
 
@@ -42,7 +61,9 @@ class World {
   bool connect(int rank, const std::function<bool()>& gives_up);
 
   /// Carries a collective out, in host functions of all ranks' streams: the n-th of each rank meet.
-  /// Ranks that bring what does not fit wait until they are aborted, as kernels would.
+  /// Ranks that bring what does not fit wait until they are aborted, as kernels would. Sends and
+  /// receives fit where each has its other end, of the same size; here, unlike NCCL, all ranks have
+  /// to take part in them.
   void carry_out(int rank, const Collective& own);
 
   /// Ends this rank's waits, now and later.
