@@ -132,8 +132,10 @@ double Curve::slope() const noexcept {
   if (points.empty()) return 0;
   const Point last = points.back();
   if (points.size() == 1) return last.seconds / last.size;
-  const Point before = points[points.size() - 2];
-  return std::max(0.0, (last.seconds - before.seconds) / (last.size - before.size));
+  const auto from = [&](const Point& point) {
+    return (last.seconds - point.seconds) / (last.size - point.size);
+  };
+  return std::max({0.0, from(points[points.size() - 2]), from(points.front())});
 }
 
 double Curve::at(double size) const noexcept {

@@ -18,12 +18,12 @@ struct Point {
 };
 
 /// Piecewise linear through its points, of which size ascends: constant before the first of them,
-/// where what is fixed dominates; beyond the last as the last segment goes. A single one:
-/// proportional beyond it.
+/// where what is fixed dominates; beyond the last along slope(). A single one: proportional beyond.
 struct Curve {
   std::vector<Point> points;
   [[nodiscard]] double at(double size) const noexcept;
-  /// Seconds per unit of size beyond the last point.
+  /// Seconds per unit of size beyond the last point: of the last segment, or from the first point
+  /// to the last where that is more, as it is where the last but one was measured in a bad moment.
   [[nodiscard]] double slope() const noexcept;
 };
 

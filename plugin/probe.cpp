@@ -56,7 +56,7 @@ class LinkProbe {
         });
     Link link;
     link.latency = curve.points.front().seconds / static_cast<double>(std::bit_width(ranks - 1));
-    link.seconds_per_byte = curve.slope() / static_cast<double>(ranks - 1);
+    link.seconds_per_byte = std::max(fastest, curve.slope() / static_cast<double>(ranks - 1));
     largest_ = static_cast<std::size_t>(curve.points.back().size);
     return link;
   }
@@ -79,7 +79,7 @@ class LinkProbe {
       const double large = time(largest_);
       const auto peers = static_cast<double>(ranks - 1);
       const auto more = static_cast<double>(largest_ - smallest);
-      link.seconds_per_byte = std::max(0.0, large - small) / (peers * more);
+      link.seconds_per_byte = std::max(fastest, (large - small) / (peers * more));
       link.seconds_per_message = std::max(0.0, small - link.latency) / peers;
     } catch (const Error& error) {
       if (error.code() != Result::invalid_usage) throw;
@@ -102,6 +102,7 @@ class LinkProbe {
 
  private:
   static constexpr std::size_t smallest = 64;  // bytes
+  static constexpr double fastest = 1e-13;     // seconds per byte: no link is that good
 
   /// From small messages on to `most` bytes, or to where the next would be slow.
   template <class Time>

@@ -21,6 +21,8 @@ TEST(Curve, GoesThroughItsPointsAndOnAlongTheLastSegment) {
   EXPECT_DOUBLE_EQ(curve.at(15), 1.5);
   EXPECT_DOUBLE_EQ(curve.at(30), 5);
   EXPECT_DOUBLE_EQ(curve.at(60), 14);
+  const Curve disturbed{{{10, 1}, {20, 9}, {40, 7}}};  // the second in a bad moment
+  EXPECT_DOUBLE_EQ(disturbed.at(70), 7 + 30 * 0.2);
   EXPECT_DOUBLE_EQ((Curve{{{10, 2}}}).at(30), 6);
   EXPECT_DOUBLE_EQ(Curve{}.at(30), 0);
 }

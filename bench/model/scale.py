@@ -1,0 +1,132 @@
+#!/usr/bin/env python3
+"""Scale on paper: what the cost model says of 8 to 65,536 ranks, from 10 Mbit/s to 400 Gbit/s.
+
+usage: scale.py --calibration FILE [--plan sparccl_plan] [--plot PLOT.png] [--json OUT.json]
+
+Prints a table in Markdown and every constant that went in, with its source (networks.json, beside
+this file). FILE: written by sparccl_plan --probe --save.
+"""
+import argparse
+import json
+import os
+import sys
+
+from predictions import Adjusted, Plan, seconds, show_seconds
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+PATHS = ("dense", "allgather", "split", "hierarchical")
+
+
+def predict_all(plan, calibration, inputs):
+    rows = []
+    for network in inputs["networks"]:
+        with Adjusted(calibration, seconds(network["message"])) as costs:
+            for model in inputs["models"]:
+                for ranks in inputs["ranks"]:
+                    answer = plan.at(costs, model["count"], inputs["density"], ranks,
+                                     "--bandwidth", network["bandwidth"],
+                                     "--latency", network["latency"],
+                                     "--ranks-per-node", inputs["ranks_per_node"],
+                                     "--node-bandwidth", inputs["node_bandwidth"],
+                                     "--node-latency", inputs["node_latency"])
+                    times = {name: path["seconds"] for name, path in answer["paths"].items()}
+                    rows.append({"network": network["name"], "model": model["name"], "ranks": ranks,
+                                 "seconds": times, "choice": answer["choice"],
+                                 "speedup": answer["speedup"]})
+    return rows
+
+
+def table(rows):
+    yield "| network | parameters | ranks | dense | allgather | split | hierarchical | taken | best sparse against dense |"
+    yield "|---|---|---|---|---|---|---|---|---|"
+    for row in rows:
+        times = " | ".join(show_seconds(row["seconds"][path]) if path in row["seconds"] else "-"
+                           for path in PATHS)
+        yield (f"| {row['network']} | {row['model']} | {row['ranks']:,} | {times} | {row['choice']} "
+               f"| {row['speedup']:.3g} x |")
+
+
+def constants(inputs, calibration):
+    with open(calibration) as file:
+        measured = json.load(file)
+    stages, machine = measured["stages"], measured["machine"]
+    sources = inputs["sources"]
+    (n0, t0), (n1, t1) = stages["pass"][-2:]
+    (m0, r0), (m1, r1) = stages["result"][-2:]
+    yield "| constant | value | source |"
+    yield "|---|---|---|"
+    yield f"| pass over the gradient | {1e9 * (t1 - t0) / (n1 - n0):.2f} ns an entry | {sources['stages']}; {machine['cpu']}, {machine['world_size']} rank |"
+    yield f"| writing the result | {1e9 * (r1 - r0) / (m1 - m0):.2f} ns an entry | the same |"
+    yield f"| an entry sent | {1e9 * stages['selected']:.1f} ns | the same |"
+    yield f"| an entry received | {1e9 * stages['merged']:.1f} ns | the same |"
+    yield f"| a byte of a dense reduction | {1e9 * stages['reduction']:.3f} ns | the same |"
+    for network in inputs["networks"]:
+        yield (f"| {network['name']} | {network['latency']} a message, {network['message']} to send it "
+               f"| {sources[network['latency_source']]} |")
+    yield f"| bandwidths | as named | {sources['bandwidth']} |"
+    yield f"| sending a message | as above | {sources['message']} |"
+    yield f"| a node | {inputs['ranks_per_node']} ranks, {inputs['node_bandwidth']}, {inputs['node_latency']} | {sources['node']} |"
+    yield f"| collectives | steps and bytes | {sources['steps']} |"
+    yield f"| density | {100 * inputs['density']:g} % | {sources['density']} |"
+
+
+def draw(rows, inputs, path):
+    try:
+        import matplotlib
+    except ImportError:
+        sys.exit(f"scale.py: {sys.executable} has no matplotlib; install python3-matplotlib, or leave "
+                 "out --plot")
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+    # Colours of Okabe and Ito, told apart by the colour-blind, too.
+    styles = {"dense": "#000000", "allgather": "#D55E00", "split": "#0072B2",
+              "hierarchical": "#009E73"}
+    networks = [n["name"] for n in inputs["networks"]]
+    shown = [networks[0], networks[3], networks[-1]]
+    models = [m["name"] for m in inputs["models"]]
+    figure, axes = plt.subplots(len(models), len(shown), figsize=(10, 8), sharex=True)
+    for line, model in zip(axes, models):
+        for axis, network in zip(line, shown):
+            here = [r for r in rows if r["model"] == model and r["network"] == network]
+            for name in PATHS:
+                points = [(r["ranks"], r["seconds"][name]) for r in here if name in r["seconds"]]
+                axis.plot(*zip(*points), color=styles[name], marker="o", markersize=3, label=name)
+            axis.set_xscale("log", base=2)
+            axis.set_yscale("log")
+            axis.grid(True, alpha=0.3)
+            axis.set_title(f"{model} parameters, {network}", fontsize=9)
+    for axis in axes[-1]:
+        axis.set_xlabel("ranks")
+    for line in axes:
+        line[0].set_ylabel("seconds a step")
+    axes[0][0].legend(fontsize=8)
+    figure.suptitle(f"Predicted time of one step, density {100 * inputs['density']:g} %")
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--calibration", required=True, help="what sparccl_plan --probe --save wrote")
+    parser.add_argument("--plan", default="sparccl_plan", help="the program")
+    parser.add_argument("--inputs", default=os.path.join(HERE, "networks.json"))
+    parser.add_argument("--plot")
+    parser.add_argument("--json", help="write the figures to this file as well")
+    options = parser.parse_args()
+    with open(options.inputs) as file:
+        inputs = json.load(file)
+    rows = predict_all(Plan(options.plan), options.calibration, inputs)
+    print("\n".join(table(rows)), end="\n\n")
+    print("\n".join(constants(inputs, options.calibration)))
+    if options.json:
+        with open(options.json, "w") as file:
+            json.dump({"inputs": inputs, "calibration": os.path.basename(options.calibration),
+                       "rows": rows}, file, indent=1)
+            file.write("\n")
+    if options.plot:
+        draw(rows, inputs, options.plot)
+
+
+if __name__ == "__main__":
+    main()
