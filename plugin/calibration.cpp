@@ -54,10 +54,10 @@ std::string read_text(const std::filesystem::path& path) {
 }
 
 /// Every rank reads its own copy, and hears whether all of them can be used and are the same.
-Costs from_file(Communicator::Impl& communicator, const CommunicatorOptions& options,
-                ProbeClock& clock, const std::filesystem::path& path) {
+Costs from_file(Communicator::Impl& communicator, ProbeClock& clock,
+                const std::filesystem::path& path) {
   Machine here;
-  communicator.carry_out("calibration", [&] { here = machine_of(communicator, options); });
+  communicator.carry_out("calibration", [&] { here = machine_of(communicator); });
   std::optional<Error> failure;
   Costs costs;
   double hash = 0;
@@ -99,8 +99,8 @@ std::optional<Costs> calibrate(Communicator::Impl& communicator, const Communica
   });
   require_equal(kinds, "the calibration", show);
   if (kinds[0] == asks_for_off) return std::nullopt;
-  if (kinds[0] == asks_for_file) return from_file(communicator, options, *clock, wish);
-  return probe(communicator, options, stream);
+  if (kinds[0] == asks_for_file) return from_file(communicator, *clock, wish);
+  return probe(communicator, stream);
 }
 
 Costs load_costs(const std::filesystem::path& path) { return parse_costs(read_text(path), path); }

@@ -23,17 +23,11 @@ namespace sparccl {
 /// Measures. Collective: all ranks at once, as in a training step. Of each figure the slowest
 /// rank's counts. Takes some 100 ms in shared memory; on slow networks small messages have to do.
 /// Allocates. Waits for the stream. Not in a Group, nor while the stream is being captured.
-[[nodiscard]] Costs probe(Communicator::Impl& communicator, const CommunicatorOptions& options,
-                          Stream stream);
+[[nodiscard]] Costs probe(Communicator::Impl& communicator, Stream stream);
 
 /// The hardware that a communicator is on. ranks_per_node: 0 where nodes have differently many. May
 /// communicate: collective.
-[[nodiscard]] Machine machine_of(Communicator::Impl& communicator,
-                                 const CommunicatorOptions& options);
-
-/// [ranks] As Transport::nodes(), or by the options. May communicate: collective.
-[[nodiscard]] std::vector<int> nodes_of(Communicator::Impl& communicator,
-                                        const CommunicatorOptions& options);
+[[nodiscard]] Machine machine_of(Communicator::Impl& communicator);
 
 /// Of nodes by rank: 0 where they have differently many ranks.
 [[nodiscard]] int equal_ranks_per_node(const std::vector<int>& nodes);

@@ -79,7 +79,7 @@ Prediction allgather(const Costs& costs, const Workload& workload) {
   return p;
 }
 
-/// A range gets what the ranks have there, k entries on average, and hands on at most 3 k / P.
+/// A range gets what the ranks have there, k entries on average, and hands on at most 2.5 k / P.
 Prediction split(const Costs& costs, const Workload& workload) {
   const double ranks = workload.world_size;
   const auto n = static_cast<double>(workload.count);
@@ -90,7 +90,7 @@ Prediction split(const Costs& costs, const Workload& workload) {
       (rounds(ranks) + 1) * costs.shared.latency + (ranks - 1) * costs.shared.seconds_per_message;
   p.transfer = (ranks - 1) * slot.sent * costs.shared.per_byte();
   p.bytes = (ranks - 1) * slot.sent;
-  const double reduced = std::min({ranks * k, 3 * k + 4 * ranks, n});
+  const double reduced = std::min({ranks * k, 2.5 * k + 4 * ranks, n});
   p.compute =
       prepare(costs.stages, workload, n, k) + finish(costs.stages, workload, n, k + reduced);
   gather(p, costs.network, ranks, slot.reduced);
@@ -99,7 +99,8 @@ Prediction split(const Costs& costs, const Workload& workload) {
 
 std::optional<Prediction> hierarchical(const Costs& costs, const Workload& workload) {
   const int each = workload.ranks_per_node;
-  if (each < 2 || workload.world_size % each != 0 || workload.world_size / each < 2) {
+  if (each < 2 || workload.world_size % each != 0 || workload.world_size / each < 2 ||
+      workload.count < static_cast<std::size_t>(each)) {
     return std::nullopt;
   }
   const double inside = each;

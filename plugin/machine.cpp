@@ -56,16 +56,6 @@ std::string name_of_class(const Transport& transport) {
 
 }  // namespace
 
-std::vector<int> nodes_of(Communicator::Impl& communicator, const CommunicatorOptions& options) {
-  Transport& transport = communicator.transport();
-  if (options.ranks_per_node <= 0) return transport.nodes();
-  std::vector<int> nodes;
-  for (int rank = 0; rank < transport.size(); ++rank) {
-    nodes.push_back(rank / options.ranks_per_node);
-  }
-  return nodes;
-}
-
 int equal_ranks_per_node(const std::vector<int>& nodes) {
   std::vector<int> ranks;
   for (const int node : nodes) {
@@ -80,7 +70,7 @@ int equal_ranks_per_node(const std::vector<int>& nodes) {
   return ranks.empty() ? 0 : ranks.front();
 }
 
-Machine machine_of(Communicator::Impl& communicator, const CommunicatorOptions& options) {
+Machine machine_of(Communicator::Impl& communicator) {
   Machine machine;
   machine.cpu = field_of("/proc/cpuinfo", "model name");
   machine.cores = static_cast<int>(std::thread::hardware_concurrency());
@@ -89,7 +79,7 @@ Machine machine_of(Communicator::Impl& communicator, const CommunicatorOptions& 
   if (cuda) machine.gpu = gpus();
   machine.transport = name_of_class(communicator.transport());
   machine.world_size = communicator.transport().size();
-  machine.ranks_per_node = equal_ranks_per_node(nodes_of(communicator, options));
+  machine.ranks_per_node = equal_ranks_per_node(communicator.transport().nodes());
   return machine;
 }
 

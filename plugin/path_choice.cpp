@@ -49,7 +49,7 @@ void PathChoice::settle(const std::vector<double>& slowest) {
     reason_ += separator + show_seconds(slowest[i]) + " " + name_of(candidates_[i].path);
     separator = ", ";
   }
-  reason_ += "; predicted was " + predicted_;
+  reason_ += "; cost model: " + predicted_;
   candidates_ = {{candidates_[best].path, {}}};
   trying_ = 0;
 }

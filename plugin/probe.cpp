@@ -145,10 +145,10 @@ int ranks_of_node(const Machine& machine) {
 
 }  // namespace
 
-Costs probe(Communicator::Impl& communicator, const CommunicatorOptions& options, Stream stream) {
+Costs probe(Communicator::Impl& communicator, Stream stream) {
   Costs costs;
   communicator.carry_out("calibration", [&] {
-    costs.machine = machine_of(communicator, options);
+    costs.machine = machine_of(communicator);
     ProbeClock clock(communicator, stream);
     const int of_node = ranks_of_node(costs.machine);
     costs.stages = probe_stages(communicator, clock, of_node, stream);
@@ -157,7 +157,7 @@ Costs probe(Communicator::Impl& communicator, const CommunicatorOptions& options
     costs.network = links.gather(communicator.transport());
     costs.shared = links.all_to_all(costs.network);
     costs.node = probe_node(communicator, links, costs.machine, costs.network,
-                            nodes_of(communicator, options));
+                            communicator.transport().nodes());
     costs.dense.curve = links.all_reduce();
     costs.dense.ranks = costs.machine.world_size;
     costs.dense.seconds_per_byte = costs.network.seconds_per_byte;

@@ -26,7 +26,7 @@ Costs probe_threads(const PlanSettings& settings, int ranks) {
   Costs costs;
   const CommunicatorOptions options = options_of(settings);
   on_threads(ranks, settings.backend == "cuda", options, [&](const Communicator& communicator) {
-    const Costs measured = probe(*communicator.impl(), options, nullptr);
+    const Costs measured = probe(*communicator.impl(), nullptr);
     if (communicator.rank() == 0) costs = measured;
   });
   return costs;
@@ -107,7 +107,7 @@ void probe_processes(int argc, char** argv, const PlanSettings& settings) {
     const CommunicatorOptions options = options_of(settings);
     const Communicator hosts = process.communicator(options);
     const Communicator ranks = settings.backend == "cuda" ? on_device(hosts) : hosts;
-    Costs costs = probe(*ranks.impl(), options, nullptr);
+    Costs costs = probe(*ranks.impl(), nullptr);
     if (settings.bandwidth && costs.machine.world_size > 1) rate_link(costs, *settings.bandwidth);
     if (ranks.rank() == 0) tell(costs, settings);
   } catch (const std::exception& error) {

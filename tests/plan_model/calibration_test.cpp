@@ -37,7 +37,7 @@ class Calibration : public ::testing::Test {
   [[nodiscard]] static Costs here(int ranks) {
     Costs costs = imagined_costs();
     const std::vector<Communicator> made = Communicator::local(ranks);
-    costs.machine = machine_of(*made[0].impl(), {});
+    costs.machine = machine_of(*made[0].impl());
     return costs;
   }
 
@@ -174,10 +174,11 @@ TEST(Nodes, OfEquallyManyRanksOrNone) {
   EXPECT_EQ(equal_ranks_per_node({0}), 1);
 }
 
-TEST(Nodes, OptionsComeBeforeTheTransport) {
+TEST(Nodes, AreThoseOfTheOptions) {
   const auto ranks = Communicator::local(4, {.ranks_per_node = 2});
-  EXPECT_EQ(machine_of(*ranks[0].impl(), ranks[0].impl()->options()).ranks_per_node, 2);
-  EXPECT_EQ(machine_of(*ranks[0].impl(), {}).ranks_per_node, 4);
+  EXPECT_EQ(machine_of(*ranks[0].impl()).ranks_per_node, 2);
+  const auto alone = Communicator::local(4);
+  EXPECT_EQ(machine_of(*alone[0].impl()).ranks_per_node, 4);
 }
 
 }  // namespace

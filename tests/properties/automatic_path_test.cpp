@@ -1,0 +1,117 @@
+// Path::automatic: all ranks take the same path at the same call, whatever each of them measured.
+#include <gtest/gtest.h>
+
+#include "path_choice.hpp"
+#include "sparse_allreduce.hpp"
+#include "world.hpp"
+
+namespace sparccl::test {
+namespace {
+
+Predictions predicted(double dense, double allgather, double split) {
+  const auto taking = [](double seconds) { return Prediction{.compute = seconds}; };
+  Predictions predictions;
+  predictions.all = {taking(dense), taking(allgather), taking(split), std::nullopt};
+  return predictions;
+}
+
+TEST(PathChoice, TriesOnlyWhatIsNear) {
+  const PathChoice clear(predicted(1.0, 0.01, 0.1), true);
+  EXPECT_TRUE(clear.settled());
+  EXPECT_EQ(clear.path(), Path::allgather);
+  EXPECT_FALSE(PathChoice(predicted(1.0, 0.9, 0.8), true).settled());
+  EXPECT_TRUE(PathChoice(predicted(1.0, 0.9, 0.8), false).settled()) << "calls that do not block";
+}
+
+TEST(PathChoice, GoesByTheSlowestRank) {
+  PathChoice choice(predicted(1.0, 0.9, 0.8), true);
+  for (const Path path : {Path::dense, Path::allgather, Path::split}) {
+    for (std::size_t i = 0; i < PathChoice::warmups; ++i) choice.took(99);
+    for (std::size_t i = 0; i < PathChoice::measured; ++i) {
+      ASSERT_FALSE(choice.tried());
+      ASSERT_EQ(choice.path(), path);
+      choice.took(path == Path::dense ? 3 : path == Path::allgather ? 1 : 2);
+    }
+  }
+  ASSERT_TRUE(choice.tried());
+  EXPECT_EQ(choice.figures(), (std::vector<double>{3, 1, 2}));
+  choice.settle({3, 4, 2});
+  EXPECT_TRUE(choice.settled());
+  EXPECT_EQ(choice.path(), Path::split);
+  EXPECT_EQ(choice.reason().rfind("split: 2.0 s measured, against 3.0 s dense, 4.0 s allgather", 0), 0u)
+      << choice.reason();
+}
+
+/// Through all that is tried, nothing is lost, and every call has the same bits on every rank.
+TEST(AutomaticPath, IsOneForAllRanks) {
+  std::mt19937_64 random(800);
+  for (const std::size_t count : {std::size_t{1'000}, std::size_t{100'000}}) {
+    const Shape shape{
+        .ranks = 4, .count = count, .k = count / 3, .path = Path::automatic, .ranks_per_node = 2};
+    World world(shape);
+    EXPECT_EQ(world.tensor(0).stats().path, Path::automatic);
+    Vector balance(count);
+    constexpr std::size_t most = 4 * (PathChoice::warmups + PathChoice::measured) + 2;
+    for (std::size_t t = 0; t < most; ++t) {
+      const auto gradients = integer_gradients(shape, 9, random);
+      const auto results = world.step(gradients);
+      for (const Bytes& result : results) ASSERT_EQ(result, results[0]) << t;
+      for (std::size_t i = 0; i < count; ++i) {
+        balance[i] -= load(shape.type, results[0].data(), i);
+        for (const Vector& gradient : gradients) balance[i] += gradient[i];
+      }
+    }
+    const Path path = world.tensor(0).stats().path;
+    EXPECT_NE(path, Path::automatic);
+    for (int r = 0; r < shape.ranks; ++r) {
+      EXPECT_EQ(world.tensor(r).stats().path, path);
+      EXPECT_EQ(world.tensor(r).stats().path_reason, world.tensor(0).stats().path_reason);
+    }
+    EXPECT_EQ(world.tensor(0).stats().path_reason.rfind(name_of(path), 0), 0u)
+        << world.tensor(0).stats().path_reason;
+    const auto residuals = world.residuals();
+    for (std::size_t i = 0; i < count; ++i) {
+      double rest = 0;
+      for (const Vector& residual : residuals) rest += residual[i];
+      ASSERT_EQ(rest, balance[i]) << i;
+    }
+    world.each([&](SparseAllreduce& tensor, int) { tensor.set_density(0.001); });
+    EXPECT_EQ(world.tensor(0).stats().path, Path::automatic) << "it is chosen anew";
+    static_cast<void>(world.step(integer_gradients(shape, 9, random)));
+    EXPECT_NE(world.tensor(0).stats().path, Path::automatic);
+  }
+}
+
+TEST(AutomaticPath, IsAllgatherWhereCalibrationIsOff) {
+  const auto ranks = Communicator::local(2, {.calibration = "off"});
+  std::vector<SparseAllreduce> tensors;
+  for (const Communicator& rank : ranks) {
+    tensors.emplace_back(rank, "a", 100, DataType::float32, Options{.path = Path::automatic});
+  }
+  run_ranks(
+      2,
+      [&](int rank) {
+        std::vector<float> gradient(100, 1.0f);
+        tensors[static_cast<std::size_t>(rank)](gradient.data(), gradient.data());
+      },
+      [] {});
+  EXPECT_EQ(tensors[0].stats().path, Path::allgather);
+  EXPECT_NE(tensors[0].stats().path_reason.find("off"), std::string::npos);
+}
+
+TEST(AutomaticPath, TellsWhatIsWrongWithItsCalibration) {
+  const auto ranks = Communicator::local(2, {.calibration = "/nowhere/costs.json"});
+  run_ranks(
+      2,
+      [&](int rank) {
+        SparseAllreduce tensor(ranks[static_cast<std::size_t>(rank)], "fc1", 100, DataType::float32,
+                               {.path = Path::automatic});
+        std::vector<float> gradient(100, 1.0f);
+        expect_error([&] { tensor(gradient.data(), gradient.data()); }, Result::bad_state,
+                     {"fc1", "/nowhere/costs.json"});
+      },
+      [] {});
+}
+
+}  // namespace
+}  // namespace sparccl::test
