@@ -22,7 +22,7 @@ constexpr bool agree(Cpp cpp, C c) {
   return static_cast<int>(cpp) == static_cast<int>(c);
 }
 
-static_assert(std::is_standard_layout_v<sparcclConfig_t> && sizeof(sparcclConfig_t) == 64);
+static_assert(std::is_standard_layout_v<sparcclConfig_t> && sizeof(sparcclConfig_t) == 72);
 static_assert(std::is_standard_layout_v<sparcclStats_t> && sizeof(sparcclStats_t) == 136);
 
 static_assert(agree(DataType::int8, sparcclInt8) && agree(DataType::uint8, sparcclUint8));
@@ -40,6 +40,10 @@ static_assert(agree(Distortion::previous, sparcclDistortionPrevious) &&
               agree(Distortion::current, sparcclDistortionCurrent));
 static_assert(agree(NonFinite::propagate, sparcclNonFinitePropagate) &&
               agree(NonFinite::error, sparcclNonFiniteError));
+
+static_assert(agree(Path::automatic, sparcclPathAuto) && agree(Path::dense, sparcclPathDense));
+static_assert(agree(Path::allgather, sparcclPathAllgather) && agree(Path::split, sparcclPathSplit));
+static_assert(agree(Path::hierarchical, sparcclPathHierarchical));
 
 static_assert(agree(Result::success, sparcclSuccess));
 static_assert(agree(Result::unhandled_cuda_error, sparcclUnhandledCudaError));
@@ -252,6 +256,27 @@ sparcclResult_t sparcclTensorAllReduce(sparcclTensor_t tensor, const void* sendb
 
 sparcclResult_t sparcclTensorSetDensity(sparcclTensor_t tensor, double density) {
   return guard([&] { registry().find(tensor).allreduce->set_density(density); });
+}
+
+sparcclResult_t sparcclTensorSetPath(sparcclTensor_t tensor, sparcclPath_t path) {
+  return guard([&] {
+    const Tensor found = registry().find(tensor);
+    found.allreduce->set_path(read_path(static_cast<int>(path), "path"));
+  });
+}
+
+sparcclResult_t sparcclTensorGetPath(sparcclTensor_t tensor, sparcclPath_t* path, char* reason,
+                                     size_t size) {
+  return guard([&] {
+    const Tensor found = registry().find(tensor);
+    require_not_null(path, "path");
+    const Stats stats = found.allreduce->stats();
+    *path = static_cast<sparcclPath_t>(stats.path);
+    if (reason == nullptr || size == 0) return;
+    const size_t length = std::min(size - 1, stats.path_reason.size());
+    stats.path_reason.copy(reason, length);
+    reason[length] = '\0';
+  });
 }
 
 sparcclResult_t sparcclTensorGetStats(sparcclTensor_t tensor, sparcclStats_t* stats) {

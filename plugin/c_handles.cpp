@@ -79,7 +79,14 @@ Config read_config(const sparcclConfig_t* config, const Config& defaults) {
   }
   if (config->reserved != 0) reject("config.reserved", 0, config->reserved);
 
+  const Path path = read_path(config->path, "config.path");
+  if (config->ranksPerNode < 0) {
+    reject("config.ranksPerNode", "0 or more", config->ranksPerNode);
+  }
+
   Config read;
+  read.options.path = path;
+  read.communicator.ranks_per_node = config->ranksPerNode;
   read.options.density = config->density;
   if (config->k != 0) read.options.k = config->k;
   read.options.mu = config->mu;
@@ -88,6 +95,13 @@ Config read_config(const sparcclConfig_t* config, const Config& defaults) {
   read.options.non_finite = static_cast<NonFinite>(config->nonFinite);
   read.communicator.timeout_ms = config->timeoutMs;
   return read;
+}
+
+Path read_path(int path, const char* what) {
+  if (path < sparcclPathAuto || path > sparcclPathHierarchical) {
+    reject(what, "0 (auto), 1 (dense), 2 (allgather), 3 (split) or 4 (hierarchical)", path);
+  }
+  return static_cast<Path>(path);
 }
 
 DataType read_type(const sparcclDataType_t& type) {

@@ -48,6 +48,7 @@ int raw(const Enum& value) {
 }
 
 /// Throws Error(invalid_argument).
+[[nodiscard]] Path read_path(int path, const char* what);
 [[nodiscard]] DataType read_type(const sparcclDataType_t& type);
 [[nodiscard]] Reduction read_reduction(const sparcclRedOp_t& op);
 

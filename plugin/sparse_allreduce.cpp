@@ -341,6 +341,7 @@ Stats SparseAllreduce::Impl::stats() const {
   stats.residual_bytes = plan_.count * size_of(plan_.accumulator());
   const RouteBytes route = route_ != nullptr ? route_->bytes() : RouteBytes{};
   stats.packet_bytes = route.packet;
+  stats.step_bytes = route.wire;
   stats.workspace_bytes = history_.bytes + route.workspace;
   stats.seconds = seconds_;
   stats.last_seconds = last_seconds_;

@@ -80,6 +80,15 @@ typedef enum {
   sparcclNonFiniteError = 1 /* as propagate, and the call returns sparcclNonFinite; not over NCCL */
 } sparcclNonFinite_t;
 
+/* How a step's gradient reaches the other ranks; enum Path of types.hpp says what each is. */
+typedef enum {
+  sparcclPathAuto = 0, /* by measured costs (SPARCCL_CALIBRATION): not the same bits in every run */
+  sparcclPathDense = 1,
+  sparcclPathAllgather = 2, /* the default */
+  sparcclPathSplit = 3,
+  sparcclPathHierarchical = 4
+} sparcclPath_t;
+
 #define SPARCCL_WIRE_AUTO (-1) /* values travel in the type of the tensor */
 #define SPARCCL_CONFIG_MAGIC 0x7370636cu
 
@@ -95,14 +104,17 @@ typedef struct sparcclConfig_v1 {
   int distortion;     /* sparcclDistortion_t */
   int wire;           /* sparcclDataType_t of the values on the wire, or SPARCCL_WIRE_AUTO */
   int nonFinite;      /* sparcclNonFinite_t */
-  int reserved;       /* 0 */
+  int path;           /* sparcclPath_t */
   uint64_t timeoutMs; /* communicators: wait for a rank at most so long; 0: for ever */
+  int ranksPerNode;   /* communicators: ranks of a node, in order; 0: as the transport finds them */
+  int reserved;       /* 0 */
 } sparcclConfig_t;
 
 #define SPARCCL_CONFIG_INITIALIZER                                                      \
   {                                                                                     \
     sizeof(sparcclConfig_t), SPARCCL_CONFIG_MAGIC, SPARCCL_VERSION_CODE, 0.001, 0, 2.0, \
-        sparcclDistortionPrevious, SPARCCL_WIRE_AUTO, sparcclNonFinitePropagate, 0, 0   \
+        sparcclDistortionPrevious, SPARCCL_WIRE_AUTO, sparcclNonFinitePropagate,        \
+        sparcclPathAllgather, 0, 0, 0                                                   \
   }
 
 #define SPARCCL_STATS_MAGIC 0x73706373u
@@ -204,6 +216,14 @@ SPARCCL_API sparcclResult_t sparcclTensorAllReduce(sparcclTensor_t tensor, const
 
 /* From the next call on; the same value on every rank. Residual and history stay. */
 SPARCCL_API sparcclResult_t sparcclTensorSetDensity(sparcclTensor_t tensor, double density);
+
+/* From the next call on; the same path on every rank. Nothing of the residual is lost. */
+SPARCCL_API sparcclResult_t sparcclTensorSetPath(sparcclTensor_t tensor, sparcclPath_t path);
+
+/* The path of the next call, sparcclPathAuto where it is not chosen yet, and why: a sentence that
+ * is cut to `size` bytes with its end. reason may be NULL. */
+SPARCCL_API sparcclResult_t sparcclTensorGetPath(sparcclTensor_t tensor, sparcclPath_t* path,
+                                                 char* reason, size_t size);
 
 /* stats: begins with SPARCCL_STATS_INITIALIZER; filled in. */
 SPARCCL_API sparcclResult_t sparcclTensorGetStats(sparcclTensor_t tensor, sparcclStats_t* stats);

@@ -152,11 +152,13 @@ struct Stats {
   std::uint64_t entries = 0;           ///< entries that this rank sent
   std::uint64_t candidates = 0;        ///< entries that passed the filter of the fused pass
   std::uint64_t fallbacks = 0;    ///< steps whose sampled bound failed its proof: one more read
-  std::uint64_t wire_bytes = 0;   ///< bytes that this rank sends in a ring: (P-1) x packet
+  std::uint64_t wire_bytes = 0;   ///< bytes that this rank sends in a ring: allgather's are (P-1) x
+                                  ///< packet; hierarchical's only those to other nodes
   std::uint64_t dense_bytes = 0;  ///< the same for a dense ring allreduce: 2 (P-1)/P x tensor
   std::uint64_t last_entries = 0;
   std::uint64_t last_candidates = 0;
-  std::uint64_t packet_bytes = 0;     ///< size of one rank's packet under the present density
+  std::uint64_t packet_bytes = 0;     ///< largest message to one rank under the present density
+  std::uint64_t step_bytes = 0;       ///< that this rank sends in a step, as wire_bytes counts
   std::uint64_t residual_bytes = 0;   ///< memory held for the residual
   std::uint64_t workspace_bytes = 0;  ///< memory held besides: history, candidates, packets
   StageSeconds seconds;

@@ -192,9 +192,10 @@ void Session::observe(SparseAllreduce& tensor) {
   tensor.impl().measure_stages([timeline, call, &impl = tensor.impl()](const StageTimes& times) {
     const Stats stats = impl.stats();
     Timeline::Call told = call;
-    const auto others = static_cast<std::uint64_t>(impl.plan().world_size - 1);
-    told.wire_bytes = others * stats.packet_bytes;
+    told.wire_bytes = stats.step_bytes;
     told.entries = impl.plan().k;
+    told.path = name_of(stats.path);
+    told.path_reason = stats.path_reason;
     timeline->add(told, times);
   });
 }
@@ -214,6 +215,7 @@ void Session::make_tensor(Slot& slot, std::size_t index, std::size_t of) {
     options.wire = settings.wire;
   }
   options.reduction = slot.key.reduction;
+  options.path = settings.path;
   slot.tensor = std::make_unique<SparseAllreduce>(communicator_, slot_name(index, of),
                                                   slot.key.count, slot.key.type, options);
   slot.number = tensors_++;
@@ -255,6 +257,15 @@ void Session::run(Slot& slot, const Request& request) {
   tensor.impl().run(request.send, 1.0, request.stream,
                     Output{.dense = request.recv, .reduction = request.key.reduction});
   count(slot);
+  if (process_.settings().path == Path::automatic) tell_path(slot);
+}
+
+/// Whenever there is something new to say.
+void Session::tell_path(Slot& slot) {
+  std::string reason = slot.tensor->stats().path_reason;
+  if (reason == slot.path_reason) return;
+  process_.log().info(label_ + ": " + slot.tensor->name() + ": path " + reason);
+  slot.path_reason = std::move(reason);
 }
 
 /// Bytes sent: with what the ranks tell each other of each call before it.

@@ -51,6 +51,7 @@ class Session {
     double density = 0;
     std::uint64_t number = 0;  // of the tensor at this communicator, for the counts
     std::unique_ptr<SparseAllreduce> tensor;
+    std::string path_reason;  // that was told
   };
   void greet();
   [[nodiscard]] std::string open_state();
@@ -67,6 +68,7 @@ class Session {
   void begin_step();
   void run(Slot& slot, const Request& request);
   void count(const Slot& slot);
+  void tell_path(Slot& slot);
   void warn_of_reset(const std::string& text);
   void end(Slot& slot) noexcept;
   void save();

@@ -58,6 +58,20 @@ std::uint64_t schedule(std::string_view text) {
   return steps;
 }
 
+Path path(std::string_view text) {
+  for (const Path each :
+       {Path::automatic, Path::dense, Path::allgather, Path::split, Path::hierarchical}) {
+    if (text == name_of(each)) return each;
+  }
+  throw BadForm();
+}
+
+int whole(std::string_view text) {
+  const auto value = number<std::uint64_t>(text);
+  if (value > std::numeric_limits<int>::max()) throw BadForm();
+  return static_cast<int>(value);
+}
+
 Match match(std::string_view text) {
   // Longer ones do not fit into what ranks tell each other.
   if (text.size() > 512) throw BadForm();
@@ -89,6 +103,10 @@ constexpr std::array variables{
              [](Settings& s, std::string_view t) { s.mu = between(t, -0x1p-1074, any); }},
     Variable{"SPARCCL_WIRE", "auto", "auto, float16, bfloat16 or float32", Shared::value,
              [](Settings& s, std::string_view t) { s.wire = wire(t); }},
+    Variable{"SPARCCL_PATH", "allgather", "auto, dense, allgather, split or hierarchical",
+             Shared::value, [](Settings& s, std::string_view t) { s.path = path(t); }},
+    Variable{"SPARCCL_RANKS_PER_NODE", "0", "a whole number", Shared::value,
+             [](Settings& s, std::string_view t) { s.ranks_per_node = whole(t); }},
     Variable{"SPARCCL_MIN_COUNT", "1024", "a whole number", Shared::value,
              [](Settings& s, std::string_view t) { s.min_count = number<std::uint64_t>(t); }},
     Variable{"SPARCCL_WARMUP_STEPS", "0", "a whole number", Shared::value,
@@ -115,8 +133,8 @@ constexpr std::array variables{
 };
 
 /// Read by other parts of this library, by its tests and by its benchmarks.
-constexpr std::array others{"SPARCCL_SIMD", "SPARCCL_NCCL_LIBRARY", "SPARCCL_LIBRARY",
-                            "SPARCCL_SIMT_SEED"};
+constexpr std::array others{"SPARCCL_CALIBRATION", "SPARCCL_SIMD", "SPARCCL_NCCL_LIBRARY",
+                            "SPARCCL_LIBRARY", "SPARCCL_SIMT_SEED"};
 
 /// An empty value counts as none, as in NCCL.
 const char* value_of(const Environment& environment, const Variable& variable) {

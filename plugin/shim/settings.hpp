@@ -23,6 +23,8 @@ struct Settings {
   double density = 0.001;
   double mu = 2.0;
   std::optional<DataType> wire;
+  Path path = Path::allgather;
+  int ranks_per_node = 0;
   std::uint64_t min_count = 1024;
   std::uint64_t warmup_steps = 0;
   std::uint64_t steps_per_stage = 0;  // of SPARCCL_SCHEDULE=dgc:N; 0: constant
@@ -33,6 +35,10 @@ struct Settings {
   std::filesystem::path state_dir;
   std::uint64_t timeout_ms = 600'000;
   std::string timeline;
+
+  [[nodiscard]] CommunicatorOptions communicator() const {
+    return {.timeout_ms = timeout_ms, .ranks_per_node = ranks_per_node};
+  }
 
   /// The density of a tensor's step, from 0.
   [[nodiscard]] double density_of(std::uint64_t step) const noexcept;

@@ -58,7 +58,10 @@ void Timeline::add(const Call& call, const StageTimes& times) noexcept try {
   }
   const auto spans = std::span(times.spans).first(times.size);
   json whole = event(call.tensor, spans.front().begin, spans.back().end);
-  whole["args"] = {{"wire_bytes", call.wire_bytes}, {"entries", call.entries}};
+  whole["args"] = {{"wire_bytes", call.wire_bytes},
+                   {"entries", call.entries},
+                   {"path", call.path},
+                   {"path_reason", call.path_reason}};
   write(whole.dump());
   for (const auto& [stage, begin, end] : spans) write(event(name_of(stage), begin, end).dump());
   std::fflush(file_);

@@ -31,6 +31,7 @@ class Timeline {
     std::string tensor;
     std::uint64_t wire_bytes = 0;
     std::uint64_t entries = 0;
+    std::string path{}, path_reason{};
   };
   void add(const Call& call, const StageTimes& times) noexcept;
 

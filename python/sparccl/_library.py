@@ -23,7 +23,8 @@ class Config(ctypes.Structure):
         ("size", ctypes.c_size_t), ("magic", ctypes.c_uint), ("version", ctypes.c_uint),
         ("density", ctypes.c_double), ("k", ctypes.c_uint64), ("mu", ctypes.c_double),
         ("distortion", ctypes.c_int), ("wire", ctypes.c_int), ("nonFinite", ctypes.c_int),
-        ("reserved", ctypes.c_int), ("timeoutMs", ctypes.c_uint64),
+        ("path", ctypes.c_int), ("timeoutMs", ctypes.c_uint64),
+        ("ranksPerNode", ctypes.c_int), ("reserved", ctypes.c_int),
     ]  # fmt: skip
 
 
@@ -117,6 +118,10 @@ def library():
         "sparcclTensorAllReduce":
             [handle, pointer, pointer, ctypes.c_int, ctypes.c_double, pointer],
         "sparcclTensorSetDensity": [handle, ctypes.c_double],
+        "sparcclTensorSetPath": [handle, ctypes.c_int],
+        "sparcclTensorGetPath": [
+            handle, ctypes.POINTER(ctypes.c_int), ctypes.c_char_p, ctypes.c_size_t,
+        ],
         "sparcclTensorGetStats": [handle, ctypes.POINTER(Stats)],
         "sparcclTensorSave": [handle, text],
         "sparcclTensorLoad": [handle, text],

@@ -32,6 +32,10 @@ class DataType(enum.IntEnum):
     bfloat16 = 9
 
 
+class Path(enum.IntEnum):
+    auto, dense, allgather, split, hierarchical = range(5)
+
+
 class Reduction(enum.IntEnum):
     sum = 0
     avg = 4
@@ -122,11 +126,13 @@ class Tensor:
     """Residual and history of one named tensor of `count` entries. Not collective to make."""
 
     def __init__(
-        self, communicator, name, count, dtype, *, density=0.001, k=None, mu=2.0, wire=None
+        self, communicator, name, count, dtype, *, density=0.001, k=None, mu=2.0, wire=None,
+        path="allgather"
     ):
         config = versioned(Config)
         config.density, config.k, config.mu = density, k or 0, mu
         config.wire = -1 if wire is None else DataType(wire)
+        config.path = Path[path]
         self._communicator = communicator
         self.handle = ctypes.c_void_p()
         self._check(
@@ -152,6 +158,17 @@ class Tensor:
 
     def set_density(self, density):
         self._check(library().sparcclTensorSetDensity(self.handle, density))
+
+    def set_path(self, path):
+        self._check(library().sparcclTensorSetPath(self.handle, Path[path]))
+
+    def path(self):
+        """The path of the next call, and why: ("split", "asked for")."""
+        number, reason = ctypes.c_int(), ctypes.create_string_buffer(512)
+        self._check(
+            library().sparcclTensorGetPath(self.handle, ctypes.byref(number), reason, len(reason))
+        )
+        return Path(number.value).name, reason.value.decode()
 
     def save(self, path):
         self._check(library().sparcclTensorSave(self.handle, os.fsencode(path)))

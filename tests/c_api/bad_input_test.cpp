@@ -76,6 +76,11 @@ TEST(BadConfig, Enumerations) {
   for (const int wire : {-2, 0, 2, 10}) {
     expect_refused(config_with([&](auto& c) { c.wire = wire; }), "config.wire: expected ");
   }
+  for (const int path : {-1, 5}) {
+    expect_refused(config_with([&](auto& c) { c.path = path; }), "config.path: expected ");
+  }
+  expect_refused(config_with([](auto& c) { c.ranksPerNode = -1; }),
+                 "config.ranksPerNode: expected 0 or more, found -1");
   expect_refused(config_with([](auto& c) { c.reserved = 1; }),
                  "config.reserved: expected 0, found 1");
 }

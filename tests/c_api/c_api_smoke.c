@@ -56,6 +56,14 @@ static void explicit_tensor(sparcclComm_t comm, int rank) {
 
   sparcclStats_t stats = SPARCCL_STATS_INITIALIZER;
   SUCCEED(sparcclTensorGetStats(tensor, &stats));
+  sparcclPath_t path = sparcclPathAuto;
+  char reason[6];
+  SUCCEED(sparcclTensorGetPath(tensor, &path, reason, sizeof(reason)));
+  EXPECT(path == sparcclPathAllgather && strcmp(reason, "asked") == 0);
+  SUCCEED(sparcclTensorSetPath(tensor, sparcclPathSplit));
+  SUCCEED(sparcclTensorGetPath(tensor, &path, NULL, 0));
+  EXPECT(path == sparcclPathSplit);
+  SUCCEED(sparcclTensorSetPath(tensor, sparcclPathAllgather));
   EXPECT(stats.steps == steps && stats.entries == steps * 40 && stats.nonFiniteSteps == 0);
   EXPECT(stats.wireBytes == steps * (ranks - 1) * stats.packetBytes && stats.packetBytes > 40 * 6);
   EXPECT(stats.denseBytes == steps * (2 * (ranks - 1) * (count * sizeof(float)) / ranks));

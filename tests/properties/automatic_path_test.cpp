@@ -38,7 +38,8 @@ TEST(PathChoice, GoesByTheSlowestRank) {
   choice.settle({3, 4, 2});
   EXPECT_TRUE(choice.settled());
   EXPECT_EQ(choice.path(), Path::split);
-  EXPECT_EQ(choice.reason().rfind("split: 2.0 s measured, against 3.0 s dense, 4.0 s allgather", 0), 0u)
+  EXPECT_EQ(choice.reason().rfind("split: 2.0 s measured, against 3.0 s dense, 4.0 s allgather", 0),
+            0u)
       << choice.reason();
 }
 

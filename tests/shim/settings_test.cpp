@@ -40,6 +40,8 @@ TEST(Settings, AreRead) {
   const Settings settings = read({{"SPARCCL_DENSITY", "0.25"},
                                   {"SPARCCL_MU", "0"},
                                   {"SPARCCL_WIRE", "bfloat16"},
+                                  {"SPARCCL_PATH", "split"},
+                                  {"SPARCCL_RANKS_PER_NODE", "8"},
                                   {"SPARCCL_MIN_COUNT", "7"},
                                   {"SPARCCL_WARMUP_STEPS", "3"},
                                   {"SPARCCL_SCHEDULE", "dgc:10"},
@@ -53,6 +55,8 @@ TEST(Settings, AreRead) {
   EXPECT_EQ(settings.density, 0.25);
   EXPECT_EQ(settings.mu, 0.0);
   EXPECT_EQ(settings.wire, DataType::bfloat16);
+  EXPECT_EQ(settings.path, Path::split);
+  EXPECT_EQ(settings.communicator().ranks_per_node, 8);
   EXPECT_EQ(settings.min_count, 7u);
   EXPECT_EQ(settings.warmup_steps, 3u);
   EXPECT_EQ(settings.steps_per_stage, 10u);
@@ -72,6 +76,8 @@ TEST(Settings, OfAnotherFormAreRefusedByName) {
       {"SPARCCL_DENSITY", {"0", "1.5", "-1", "nan", "inf", "0.1x", "x", "1e999"}},
       {"SPARCCL_MU", {"-1", "nan", "inf", "two"}},
       {"SPARCCL_WIRE", {"float64", "int8", "Float16"}},
+      {"SPARCCL_PATH", {"fast", "Auto", "automatic"}},
+      {"SPARCCL_RANKS_PER_NODE", {"-1", "many", "99999999999"}},
       {"SPARCCL_MIN_COUNT", {"-1", "1.5", "many", "99999999999999999999"}},
       {"SPARCCL_WARMUP_STEPS", {"-1", "x"}},
       {"SPARCCL_SCHEDULE", {"dgc", "dgc:0", "dgc:x", "linear"}},

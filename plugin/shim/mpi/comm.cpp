@@ -202,8 +202,9 @@ void Comm::make_session() {
                                      std::to_string(timeout_ms) + " ms");
   }
   duplicate_ = *made;
-  session_ = std::make_unique<Session>(process(), mpi_communicator(duplicate_, {timeout_ms}),
-                                       label_, state_stem_);
+  session_ = std::make_unique<Session>(
+      process(), mpi_communicator(duplicate_, process().settings().communicator()), label_,
+      state_stem_);
 }
 
 std::optional<Reason> Comm::carry_out(const Request& request) {

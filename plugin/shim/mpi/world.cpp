@@ -55,7 +55,7 @@ void greet() {
     return;
   }
   world().duplicate = own;
-  world().communicator = mpi_communicator(own, {timeout_ms});
+  world().communicator = mpi_communicator(own, process().settings().communicator());
 }
 
 }  // namespace

@@ -113,7 +113,7 @@ Session& Comm::session(cudaStream_t stream) {
   end_at_exit();
   const int ordinal = ordinal_at_rank(member_.rank);
   label_ = "NCCL communicator " + std::to_string(ordinal);
-  Communicator communicator = nccl_communicator(member_.comm, {process().settings().timeout_ms});
+  Communicator communicator = nccl_communicator(member_.comm, process().settings().communicator());
   {
     const std::lock_guard lock(mutex_);
     communicator_ = communicator;
