@@ -96,8 +96,8 @@ class Transport {
   /// throw. Best effort. From the thread of the calls.
   virtual void give_up(Result reason) noexcept = 0;
 
-  /// Whether a call that threw may go on using its buffers: they must then
-  /// never be freed. (A meet that threw does not.)
+  /// Whether a call that threw may go on using its buffers: they must then never be freed. (A meet
+  /// that threw does not.)
   [[nodiscard]] virtual bool keeps_buffers_after_failure() const noexcept { return false; }
 
   /// Whether a blocking transport's all_gather takes memory of CUDA devices as it does the host's.

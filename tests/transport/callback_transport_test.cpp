@@ -118,8 +118,8 @@ TEST(CallbackTransport, SlotsAndShardsInPieces) {
   CallbackGroup group(3);
   group.on_each([](Transport& transport) {
     check_all_to_all(all_of(transport), mebibyte / 2 + 5);
-    check_reduce_scatter(all_of(transport), mebibyte + 11, DataType::float16);
-    check_all_gather_shards(all_of(transport), mebibyte + 11, 4);
+    check_reduce_scatter(all_of(transport), mebibyte / 2 + 11, DataType::float16);
+    check_all_gather_shards(all_of(transport), 3 * mebibyte / 4 + 11, 4);
     const auto one = transport.group(transport.rank());
     check_all_gather({*one, {transport.rank()}}, mebibyte + 3);
   });

@@ -34,41 +34,33 @@ inline std::byte letter(int from, int to, std::size_t i) {
   return static_cast<std::byte>(static_cast<std::size_t>(from * 31 + to * 7) + i % 249);
 }
 
-inline constexpr std::size_t slot_sizes[] = {0, 1, 3, 64, 1027, 6400};
-inline constexpr std::size_t shard_sizes[] = {0, 1, 2, 7, 8, 1000, 4099};
-
 inline void check_all_gather(const Among& on, std::size_t bytes) {
   Bytes slots(on.size() * bytes + 1, std::byte{0xee});
-  for (std::size_t i = 0; i < bytes; ++i) slots[on.rank() * bytes + i] = letter(on.self(), 0, i);
-  on.transport.all_gather(slots.data(), bytes, nullptr);
+  Bytes expected = slots;
   for (std::size_t r = 0; r < on.size(); ++r) {
     for (std::size_t i = 0; i < bytes; ++i) {
-      ASSERT_EQ(slots[r * bytes + i], letter(on.members[r], 0, i))
-          << "slot " << r << ", byte " << i;
+      expected[r * bytes + i] = letter(on.members[r], 0, i);
+      if (r == on.rank()) slots[r * bytes + i] = expected[r * bytes + i];
     }
   }
-  ASSERT_EQ(slots.back(), std::byte{0xee});
+  on.transport.all_gather(slots.data(), bytes, nullptr);
+  ASSERT_EQ(slots, expected) << bytes << " bytes, rank " << on.self();
 }
 
 inline void check_all_to_all(const Among& on, std::size_t bytes) {
   Bytes send(on.size() * bytes);
   Bytes recv(on.size() * bytes + 1, std::byte{0xee});
+  Bytes expected = recv;
   for (std::size_t r = 0; r < on.size(); ++r) {
     for (std::size_t i = 0; i < bytes; ++i) {
       send[r * bytes + i] = letter(on.self(), on.members[r], i);
+      expected[r * bytes + i] = letter(on.members[r], on.self(), i);
     }
   }
   const Bytes before = send;
   on.transport.all_to_all(send.data(), recv.data(), bytes, nullptr);
   ASSERT_EQ(send, before);
-  for (std::size_t r = 0; r < on.size(); ++r) {
-    for (std::size_t i = 0; i < bytes; ++i) {
-      ASSERT_EQ(recv[r * bytes + i], letter(on.members[r], on.self(), i))
-          << "from rank " << on.members[r] << " to " << on.self() << ", byte " << i << " of "
-          << bytes;
-    }
-  }
-  ASSERT_EQ(recv.back(), std::byte{0xee});
+  ASSERT_EQ(recv, expected) << bytes << " bytes, rank " << on.self();
 }
 
 /// In rank order, 16-bit floats rounded once: the bits of a naive loop.
@@ -114,11 +106,13 @@ inline void check_all_reduce(const Among& on) {
 }
 
 inline void check_exchanges(const Among& on) {
-  for (const std::size_t bytes : slot_sizes) check_all_to_all(on, bytes);
-  for (const std::size_t count : shard_sizes) {
-    for (const DataType type : all_types) check_reduce_scatter(on, count, type);
-    for (const std::size_t width : {1u, 2u, 4u, 8u}) check_all_gather_shards(on, count, width);
+  for (const std::size_t bytes : {0u, 1u, 3u, 64u, 1027u}) check_all_to_all(on, bytes);
+  for (const std::size_t count : {0u, 1u, 7u, 8u, 1003u}) {
+    check_reduce_scatter(on, count, DataType::float32);
+    check_all_gather_shards(on, count, 4);
   }
+  for (const DataType type : all_types) check_reduce_scatter(on, 131, type);
+  for (const std::size_t width : {1u, 2u, 8u}) check_all_gather_shards(on, 131, width);
 }
 
 /// Groups of `size` neighbours, and of those that are equally far from the first of theirs, used in
@@ -142,8 +136,8 @@ inline void check_groups(Transport& whole, int size) {
     for (const Among& on : {in, over, all_of(whole)}) {
       check_all_gather(on, static_cast<std::size_t>(64 + round));
       check_all_to_all(on, 65);
-      check_reduce_scatter(on, 1003, DataType::bfloat16);
-      check_all_gather_shards(on, 1003, 2);
+      check_reduce_scatter(on, 203, DataType::bfloat16);
+      check_all_gather_shards(on, 203, 2);
       check_all_reduce(on);
       std::vector<int> slots(on.size(), -1);
       slots[on.rank()] = on.self();
@@ -151,8 +145,6 @@ inline void check_groups(Transport& whole, int size) {
       ASSERT_EQ(slots, on.members);
     }
   }
-  check_exchanges(in);
-  check_exchanges(over);
 }
 
 }  // namespace sparccl::test
