@@ -9,9 +9,10 @@ namespace sparccl {
 
 /// New bounds [ranks + 1], such that each range would have got as many entries if those of each old
 /// range were spread evenly over it; no range longer than `longest`. demand: [ranks], becomes 0.
-/// next: [ranks + 1] scratch. The same bits on hosts and devices.
-SPARCCL_HOST_DEVICE inline void balance(std::uint64_t* bounds, std::uint64_t* demand,
-                                        std::uint64_t* next, int ranks, std::uint64_t longest) {
+/// next: [ranks + 1] scratch. The same bits on hosts and devices, of which each has its own Words.
+template <class Words>
+SPARCCL_DEVICE void balance(Words bounds, Words demand, Words next, int ranks,
+                            std::uint64_t longest) {
   const auto size = static_cast<std::uint64_t>(ranks);
   const std::uint64_t count = bounds[size];
   std::uint64_t total = 0;

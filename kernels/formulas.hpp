@@ -11,8 +11,10 @@
 
 #if defined(__CUDACC__)
 #define SPARCCL_HOST_DEVICE __host__ __device__
+#define SPARCCL_DEVICE __device__  // on the side that the file is compiled for
 #else
 #define SPARCCL_HOST_DEVICE
+#define SPARCCL_DEVICE
 #endif
 
 namespace sparccl {

@@ -6,6 +6,7 @@
 #include "cuda/arguments.hpp"
 #include "cuda/history.hpp"
 #include "cuda/launch.hpp"
+#include "cuda/runs.hpp"
 
 namespace sparccl::cuda {
 namespace {
@@ -23,30 +24,6 @@ struct PassShared {
   std::uint32_t per_warp[pass_threads / warp_size];
   std::uint64_t base;
 };
-
-/// `count` adjacent entries by accesses of 16 bytes.
-template <class T, unsigned count>
-__device__ void load_run(const T* from, T* to) {
-  constexpr unsigned each = 16 / sizeof(T);
-  static_assert(count % each == 0);
-#pragma unroll
-  for (unsigned i = 0; i < count; i += each) {
-    const auto part = load_once(reinterpret_cast<const Vector<T, each>*>(from + i));
-#pragma unroll
-    for (unsigned j = 0; j < each; ++j) to[i + j] = part.at[j];
-  }
-}
-template <class T, unsigned count>
-__device__ void store_run(T* to, const T* from) {
-  constexpr unsigned each = 16 / sizeof(T);
-#pragma unroll
-  for (unsigned i = 0; i < count; i += each) {
-    Vector<T, each> part;
-#pragma unroll
-    for (unsigned j = 0; j < each; ++j) part.at[j] = from[i + j];
-    store_once(reinterpret_cast<Vector<T, each>*>(to + i), part);
-  }
-}
 
 /// A thread's entries: `turns` runs of `run` adjacent ones. The lanes of a warp take adjacent runs,
 /// so that the order of entries is (turn, lane, place in the run).

@@ -14,6 +14,8 @@ namespace sparccl::cuda {
 /// Blocks of each kernel whose blocks meet that the device runs at once.
 struct GridLimits {
   std::size_t sample = 0, select = 0, check = 0, restore = 0, merge_sparse = 0;
+  std::size_t scatter = 0, reduce = 0, judge = 0, join = 0;
+  std::size_t conclude_dense = 0;
 };
 
 /// Asks the present device, for tensors of this type.
@@ -24,6 +26,11 @@ struct GridLimits {
 [[nodiscard]] std::size_t check_blocks(DataType type, DataType wire);
 [[nodiscard]] std::size_t restore_blocks(DataType type);
 [[nodiscard]] std::size_t merge_sparse_blocks(DataType type, DataType wire);
+[[nodiscard]] std::size_t scatter_blocks(DataType type, DataType wire);
+[[nodiscard]] std::size_t reduce_blocks(DataType type, DataType wire);
+[[nodiscard]] std::size_t judge_blocks(DataType type);
+[[nodiscard]] std::size_t join_blocks(DataType type, DataType wire);
+[[nodiscard]] std::size_t conclude_dense_blocks(DataType type);
 
 // Each enqueues on step.stream and returns. limit: blocks that meet, at most.
 
@@ -42,6 +49,28 @@ void merge_dense(const Plan& plan, const Step& step, const Memory& memory, void*
                  std::span<const Packet> packets, const Output& output);
 void merge_sparse(const Plan& plan, const Step& step, const Memory& memory, void* workspace,
                   std::span<const Packet> packets, const Output& output, std::size_t limit);
+
+void scatter(const SplitPlan& split, const Step& step, const Memory& memory, void* workspace,
+             void* scratch, const Packet& own, std::span<const Packet> outgoing, std::size_t limit);
+void reduce(const SplitPlan& split, const Step& step, const Memory& memory, void* workspace,
+            void* scratch, std::span<const Packet> incoming, const Packet& outgoing,
+            std::size_t limit);
+void judge(const SplitPlan& split, const Step& step, const Memory& memory, void* workspace,
+           void* scratch, std::span<const Packet> reduced, std::size_t limit);
+void join(const SplitPlan& split, const Step& step, const Memory& memory, void* workspace,
+          void* scratch, const Packet& own, std::span<const Packet> reduced, const Output& output,
+          std::size_t limit);
+
+void prepare_dense(const Plan& plan, const Step& step, const Memory& memory, void* send);
+void conclude_dense(const Plan& plan, const Step& step, const Memory& memory, void* workspace,
+                    const void* sum, const Output& output, std::size_t limit);
+void count_dense(const Plan& plan, const Step& step, const Memory& memory, void* workspace);
+
+void tell_finite(const Step& step, const void* workspace, std::uint64_t* flag);
+void hear_finite(const Step& step, void* workspace, const std::uint64_t* flags, std::size_t size);
+void convert(void* to, DataType to_type, const void* from, DataType from_type, std::size_t count,
+             double scale, cudaStream_t stream);
+
 void announce(const RollCall& roll, const void* descriptor, const std::uint64_t* step,
               std::size_t step_offset, cudaStream_t stream);
 void verify(const RollCall& roll, Trouble* trouble, cudaStream_t stream);

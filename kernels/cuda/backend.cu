@@ -10,6 +10,7 @@
 #include "cuda/event_clock.hpp"
 #include "cuda/nvtx.hpp"
 #include "cuda/runtime.hpp"
+#include "cuda/split.hpp"
 
 namespace sparccl {
 namespace {
@@ -53,10 +54,10 @@ class CudaBackend final : public Backend {
   }
 
   void upload(void* to, const void* from, std::size_t bytes) override {
-    copy(to, from, bytes, cudaMemcpyHostToDevice);
+    transfer(to, from, bytes, cudaMemcpyHostToDevice);
   }
   void download(void* to, const void* from, std::size_t bytes) const override {
-    copy(to, from, bytes, cudaMemcpyDeviceToHost);
+    transfer(to, from, bytes, cudaMemcpyDeviceToHost);
   }
 
   void finish(Stream stream) override {
@@ -150,39 +151,87 @@ class CudaBackend final : public Backend {
     }
   }
 
-  std::size_t split_bytes(const SplitPlan&) const override { not_there(); }
-  void scatter(const SplitPlan&, const Step&, const Memory&, void*, void*, const Packet&,
-               std::span<const Packet>) override {
-    not_there();
+  std::size_t split_bytes(const SplitPlan& split) const override {
+    return visit_accumulator(split.whole.accumulator(), [&]<class A>(Tag<A>) {
+      return cuda::SplitScratch<A>(split, nullptr).bytes;
+    });
   }
-  void reduce(const SplitPlan&, const Step&, const Memory&, void*, void*, std::span<const Packet>,
-              const Packet&) override {
-    not_there();
+
+  void scatter(const SplitPlan& split, const Step& step, const Memory& memory, void* workspace,
+               void* scratch, const Packet& own, std::span<const Packet> outgoing) override {
+    const DeviceGuard guard(device_);
+    cuda::scatter(split, step, memory, workspace, scratch, own, outgoing,
+                  limits(split.whole).scatter);
   }
-  void judge(const SplitPlan&, const Step&, const Memory&, void*, void*,
-             std::span<const Packet>) override {
-    not_there();
+
+  void reduce(const SplitPlan& split, const Step& step, const Memory& memory, void* workspace,
+              void* scratch, std::span<const Packet> incoming, const Packet& outgoing) override {
+    const DeviceGuard guard(device_);
+    cuda::reduce(split, step, memory, workspace, scratch, incoming, outgoing,
+                 limits(split.whole).reduce);
   }
-  void join(const SplitPlan&, const Step&, const Memory&, void*, void*, const Packet&,
-            std::span<const Packet>, const Output&) override {
-    not_there();
+
+  void judge(const SplitPlan& split, const Step& step, const Memory& memory, void* workspace,
+             void* scratch, std::span<const Packet> reduced) override {
+    const DeviceGuard guard(device_);
+    cuda::judge(split, step, memory, workspace, scratch, reduced, limits(split.whole).judge);
   }
-  void prepare_dense(const Plan&, const Step&, const Memory&, void*) override { not_there(); }
-  void conclude_dense(const Plan&, const Step&, const Memory&, void*, const void*,
-                      const Output&) override {
-    not_there();
+
+  void join(const SplitPlan& split, const Step& step, const Memory& memory, void* workspace,
+            void* scratch, const Packet& own, std::span<const Packet> reduced,
+            const Output& output) override {
+    const DeviceGuard guard(device_);
+    cuda::join(split, step, memory, workspace, scratch, own, reduced, output,
+               limits(split.whole).join);
   }
-  void count_dense(const Plan&, const Step&, const Memory&, void*) override { not_there(); }
-  void tell_finite(const Plan&, const Step&, void*, std::uint64_t*) override { not_there(); }
-  void hear_finite(const Plan&, const Step&, const Memory&, void*, const std::uint64_t*,
-                   std::size_t) override {
-    not_there();
+
+  void prepare_dense(const Plan& plan, const Step& step, const Memory& memory,
+                     void* send) override {
+    const DeviceGuard guard(device_);
+    cuda::prepare_dense(plan, step, memory, send);
   }
-  void convert(void*, DataType, const void*, DataType, std::size_t, double, Stream) override {
-    not_there();
+
+  void conclude_dense(const Plan& plan, const Step& step, const Memory& memory, void* workspace,
+                      const void* sum, const Output& output) override {
+    const DeviceGuard guard(device_);
+    cuda::conclude_dense(plan, step, memory, workspace, sum, output, limits(plan).conclude_dense);
   }
-  void copy(void*, const void*, std::size_t, Stream) override { not_there(); }
-  void clear(void*, std::size_t, Stream) override { not_there(); }
+
+  void count_dense(const Plan& plan, const Step& step, const Memory& memory,
+                   void* workspace) override {
+    const DeviceGuard guard(device_);
+    cuda::count_dense(plan, step, memory, workspace);
+  }
+
+  void tell_finite(const Plan&, const Step& step, void* workspace, std::uint64_t* flag) override {
+    const DeviceGuard guard(device_);
+    cuda::tell_finite(step, workspace, flag);
+  }
+
+  void hear_finite(const Plan&, const Step& step, const Memory&, void* workspace,
+                   const std::uint64_t* flags, std::size_t size) override {
+    const DeviceGuard guard(device_);
+    cuda::hear_finite(step, workspace, flags, size);
+  }
+
+  void convert(void* to, DataType to_type, const void* from, DataType from_type, std::size_t count,
+               double scale, Stream stream) override {
+    const DeviceGuard guard(device_);
+    cuda::convert(to, to_type, from, from_type, count, scale, static_cast<cudaStream_t>(stream));
+  }
+
+  void copy(void* to, const void* from, std::size_t bytes, Stream stream) override {
+    if (bytes == 0) return;
+    const DeviceGuard guard(device_);
+    cuda::check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice,
+                                static_cast<cudaStream_t>(stream)));
+  }
+
+  void clear(void* memory, std::size_t bytes, Stream stream) override {
+    if (bytes == 0) return;
+    const DeviceGuard guard(device_);
+    cuda::check(cudaMemsetAsync(memory, 0, bytes, static_cast<cudaStream_t>(stream)));
+  }
 
   StepCounts counts(const Plan&, const void* workspace) const override {
     const DeviceGuard guard(device_);
@@ -201,11 +250,7 @@ class CudaBackend final : public Backend {
   }
 
  private:
-  [[noreturn]] static void not_there() {
-    throw Error(Result::internal_error, "this path is not there on devices yet");
-  }
-
-  void copy(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind) const {
+  void transfer(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind) const {
     if (bytes == 0) return;
     const DeviceGuard guard(device_);
     cuda::check(cudaMemcpyAsync(to, from, bytes, kind, stream_.get()));
@@ -269,9 +314,16 @@ GridLimits grid_limits(DataType type, DataType wire) {
         std::min(static_cast<std::size_t>(2 * multiprocessors), Workspace<float>::most_grid_blocks);
     return std::clamp(blocks, std::size_t{1}, most);
   };
-  return {capped(sample_blocks(type)), capped(select_blocks(type)),
-          capped(check_blocks(type, wire)), capped(restore_blocks(type)),
-          capped(merge_sparse_blocks(type, wire))};
+  return {capped(sample_blocks(type)),
+          capped(select_blocks(type)),
+          capped(check_blocks(type, wire)),
+          capped(restore_blocks(type)),
+          capped(merge_sparse_blocks(type, wire)),
+          capped(scatter_blocks(type, wire)),
+          capped(reduce_blocks(type, wire)),
+          capped(judge_blocks(type)),
+          capped(join_blocks(type, wire)),
+          capped(conclude_dense_blocks(type))};
 }
 
 }  // namespace cuda

@@ -40,19 +40,33 @@ __device__ inline std::uint64_t block_sum(std::uint64_t value, WarpTotals& total
   return total;
 }
 
-/// The first index in [first, last) whose value is not below `wanted`; values ascend.
-template <class T>
-__device__ std::uint64_t lower_bound(const T* values, std::uint64_t first, std::uint64_t last,
-                                     T wanted) {
+/// The first index in [first, last) for which `before` does not hold; those where it does come
+/// first.
+template <class Before>
+__device__ std::uint64_t partition_point(std::uint64_t first, std::uint64_t last, Before before) {
   while (first < last) {
     const std::uint64_t middle = first + (last - first) / 2;
-    if (load(values + middle) < wanted) {
+    if (before(middle)) {
       first = middle + 1;
     } else {
       last = middle;
     }
   }
   return first;
+}
+
+/// The first index in [first, last) whose value is not below `wanted`; values ascend.
+template <class T>
+__device__ std::uint64_t lower_bound(const T* values, std::uint64_t first, std::uint64_t last,
+                                     T wanted) {
+  return partition_point(first, last, [&](std::uint64_t i) { return load(values + i) < wanted; });
+}
+/// The same for values that other blocks write during this launch.
+template <class T>
+__device__ std::uint64_t lower_bound_shared(const T* values, std::uint64_t first,
+                                            std::uint64_t last, T wanted) {
+  return partition_point(first, last,
+                         [&](std::uint64_t i) { return load_shared(values + i) < wanted; });
 }
 
 }  // namespace sparccl::cuda

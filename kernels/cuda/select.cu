@@ -44,60 +44,34 @@ __device__ Kth<Bits<A>> kth_candidate(const SelectArguments<A>& in, Bits<A> boun
                               in.work.counts, &in.work.header->arrived, shared);
 }
 
-/// A warp takes a tile: how many of its candidates are above the threshold and at it.
+/// After place_tiles: the block table of the selected, of whole blocks of the tensor.
 template <class A>
-__device__ void count_candidates(const Workspace<A>& work, const TileRange& range,
-                                 Bits<A> threshold) {
-  for (std::uint64_t t = range.begin + warp(); t < range.end; t += warps()) {
-    const std::uint64_t start = load(work.tile_start + t);
-    const std::uint32_t count = load(work.tile_count + t);
-    std::uint32_t above = 0, equal = 0;
-    for (std::uint32_t i = lane(); i - lane() < count; i += warp_size) {
-      const Bits<A> bits = i < count ? load_shared(work.scores + start + i) : 0;
-      above += popcount(ballot(i < count && bits > threshold));
-      equal += popcount(ballot(i < count && bits == threshold));
-    }
-    if (lane() == 0) {
-      store(work.tile_above + t, above);
-      store(work.tile_equal + t, equal);
-    }
+__device__ void tabulate(const SelectArguments<A>& in, const TileRange& range) {
+  // A thread block without tiles begins inside the last block of the tensor, which is another's.
+  if (range.begin == range.end) return;
+  const auto lists = lists_of(in.work);
+  for (std::uint64_t b = range.begin / tiles_per_block + threadIdx.x; b < in.shape.blocks;
+       b += blockDim.x) {
+    const std::uint64_t first = b * tiles_per_block;
+    if (first >= range.end) break;
+    const std::uint64_t next =
+        first + tiles_per_block < in.work.tiles ? first + tiles_per_block : in.work.tiles;
+    store(in.work.picked_per_block + b,
+          static_cast<std::uint32_t>(lists.end_of(next - 1) - load_shared(lists.out + first)));
   }
-  __syncthreads();
 }
 
 /// After place_tiles: winners to their list, in order, losers back to the residual.
 template <class A>
 __device__ void split_candidates(const Workspace<A>& work, const TileRange& range, A* residual,
                                  Bits<A> threshold) {
-  const std::uint32_t below = (1u << lane()) - 1;
-  for (std::uint64_t t = range.begin + warp(); t < range.end; t += warps()) {
-    const std::uint64_t start = load(work.tile_start + t);
-    const std::uint32_t count = load(work.tile_count + t);
-    const std::uint32_t ties = load_shared(work.tile_equal + t);
-    std::uint64_t out = load_shared(work.tile_out + t);
-    std::uint32_t seen = 0;
-    for (std::uint32_t i = lane(); i - lane() < count; i += warp_size) {
-      const bool there = i < count;
-      const Bits<A> bits = there ? load_shared(work.scores + start + i) : 0;
-      const std::uint32_t equal = ballot(there && bits == threshold);
-      const bool wins = there && (bits > threshold ||
-                                  (bits == threshold && seen + popcount(equal & below) < ties));
-      seen += popcount(equal);
-      const std::uint32_t winners = ballot(wins);
-      if (there) {
-        const std::uint64_t position = load(work.positions + start + i);
-        const A value = load(work.values + start + i);
-        if (wins) {
-          const std::uint64_t to = out + popcount(winners & below);
-          store(work.picked_positions + to, position);
-          store(work.picked_values + to, value);
-        } else {
-          store(residual + position, value);
-        }
-      }
-      out += popcount(winners);
-    }
-  }
+  split_tiles(
+      lists_of(work), range, threshold,
+      [&](std::uint64_t to, std::uint64_t i) {
+        store(work.picked_positions + to, load(work.positions + i));
+        store(work.picked_values + to, load(work.values + i));
+      },
+      [&](std::uint64_t i) { store(residual + load(work.positions + i), load(work.values + i)); });
 }
 
 /// Whether a threshold of `bits` splits off k entries, counted over the whole residual; how many of
@@ -107,9 +81,9 @@ __device__ bool settles(const SelectArguments<A>& in, const TileRange& range, Bi
                         std::uint64_t& ties, SelectShared<A>& shared) {
   count_tiles(in.shape, in.work, in.history, in.residual, range, bits, shared.piece,
               shared.kth.totals);
-  announce_totals(in.work, range, shared.kth.totals);
+  announce_totals(lists_of(in.work), range, shared.kth.totals);
   grid_barrier(&in.work.header->arrived);
-  const Totals all(in.work, gridDim.x, shared.kth.totals);
+  const Totals all(lists_of(in.work), gridDim.x, shared.kth.totals);
   if (all.above >= in.shape.k || all.above + all.equal < in.shape.k) return false;
   ties = in.shape.k - all.above;
   return true;
@@ -135,8 +109,8 @@ __device__ void select_from_residual(const SelectArguments<A>& in, const TileRan
     threshold = found.bits;
     settles(in, range, threshold, ties, shared);
   }
-  place_tiles(in.shape, in.work, range, ties, shared.kth.totals);
-  __syncthreads();
+  place_tiles(lists_of(in.work), range, ties, shared.kth.totals);
+  tabulate(in, range);
   collect_tiles(in.shape, in.work, in.history, in.residual, range, threshold, shared.piece,
                 shared.kth.totals);
   if (blockIdx.x == 0 && threadIdx.x == 0) store(&header->fallbacks, std::uint64_t{1});
@@ -151,16 +125,16 @@ __global__ void __launch_bounds__(grid_threads) select_kernel(SelectArguments<A>
   const std::uint64_t candidates = load(&header->candidates);
   std::uint32_t round = load(&header->round);
   const bool overflow = candidates > in.work.capacity;
-  const TileRange range(in.work.tiles, in.shape.blocks);
+  const TileRange range(in.work.tiles, tiles_per_block);
 
   Kth<Bits<A>> kth;
   if (!overflow) kth = kth_candidate(in, bound, candidates, round, shared.kth);
   if (kth.found) {
-    count_candidates(in.work, range, kth.bits);
-    announce_totals(in.work, range, shared.kth.totals);
+    count_scores(lists_of(in.work), range, kth.bits);
+    announce_totals(lists_of(in.work), range, shared.kth.totals);
     grid_barrier(&header->arrived);
-    place_tiles(in.shape, in.work, range, kth.ties, shared.kth.totals);
-    __syncthreads();
+    place_tiles(lists_of(in.work), range, kth.ties, shared.kth.totals);
+    tabulate(in, range);
     split_candidates(in.work, range, in.residual, kth.bits);
   } else {
     select_from_residual(in, range, bound, overflow, round, shared);

@@ -10,6 +10,15 @@ namespace sparccl::cuda {
 inline constexpr unsigned merge_threads = 256;
 inline constexpr unsigned ranks_at_once = 4;  // whose first entries are under way together
 
+/// Packets of all ranks, and where the entries of each tile begin in them.
+struct TiledPackets {
+  Packets packets;
+  unsigned world_size;
+  const std::uint64_t* starts;  // [world_size][stride]
+  std::uint64_t stride;
+  bool fresh;  // other blocks have found that in this launch
+};
+
 template <class Wire, class A>
 struct MergeArguments {
   Shape<A> shape;
@@ -19,26 +28,30 @@ struct MergeArguments {
   std::uint16_t* sent_offsets;
   A* sent_ratios;
   A divisor;
-};
 
-/// Entries [begin, end) of a rank's packet that lie in a merge tile.
-struct TileEntries {
-  std::uint64_t begin, end;
-
-  template <class A>
-  __device__ TileEntries(const Workspace<A>& work, std::uint64_t rank, std::uint64_t tile) {
-    const std::uint64_t* const starts = work.starts + rank * (work.merge_tiles + 1) + tile;
-    begin = load(starts);
-    end = load(starts + 1);
+  [[nodiscard]] __device__ TiledPackets tiled() const {
+    return {packets, static_cast<unsigned>(shape.world_size), work.starts, work.merge_tiles + 1,
+            false};
   }
 };
 
-/// sums[] of the tile, which must be zero. touch(index in tile): for each entry of each rank.
-template <class Wire, class A, class Touch>
-__device__ void sum_tile(const MergeArguments<Wire, A>& in, std::uint64_t tile, A* sums,
-                         Touch touch) {
-  constexpr unsigned mask = merge_tile_size<A> - 1;
-  const auto world = static_cast<unsigned>(in.shape.world_size);
+/// Entries [begin, end) of a rank's packet that lie in a tile.
+struct TileEntries {
+  std::uint64_t begin, end;
+
+  __device__ TileEntries(const TiledPackets& in, std::uint64_t rank, std::uint64_t tile) {
+    const std::uint64_t* const starts = in.starts + rank * in.stride + tile;
+    begin = in.fresh ? load_shared(starts) : load(starts);
+    end = in.fresh ? load_shared(starts + 1) : load(starts + 1);
+  }
+};
+
+/// sums[tile_entries] of the tile, which must be zero. touch(index in tile): for each entry of each
+/// rank.
+template <class Wire, std::size_t tile_entries, class A, class Touch>
+__device__ void sum_tile(const TiledPackets& in, std::uint64_t tile, A* sums, Touch touch) {
+  constexpr unsigned mask = tile_entries - 1;
+  const unsigned world = in.world_size;
   for (unsigned base = 0; base < world; base += ranks_at_once) {
     std::uint64_t next[ranks_at_once], end[ranks_at_once];
     unsigned index[ranks_at_once];
@@ -47,7 +60,7 @@ __device__ void sum_tile(const MergeArguments<Wire, A>& in, std::uint64_t tile, 
     for (unsigned j = 0; j < ranks_at_once; ++j) {
       next[j] = end[j] = 0;
       if (base + j >= world) continue;
-      const TileEntries entries(in.work, base + j, tile);
+      const TileEntries entries(in, base + j, tile);
       next[j] = entries.begin + threadIdx.x;
       end[j] = entries.end;
     }
@@ -84,7 +97,7 @@ __device__ void remember_tile(const MergeArguments<Wire, A>& in, std::uint64_t t
   const auto rank = static_cast<std::size_t>(in.shape.rank);
   const std::uint16_t* const offsets = in.packets.of(in.packets.first.offsets, rank);
   const auto* values = static_cast<const Wire*>(in.packets.of(in.packets.first.values, rank));
-  const TileEntries own(in.work, rank, tile);
+  const TileEntries own(in.tiled(), rank, tile);
   for (std::uint64_t i = own.begin + threadIdx.x; i < own.end; i += blockDim.x) {
     const std::uint16_t offset = load(offsets + i);
     const A sent = static_cast<A>(Convert<Wire>::up(load(values + i)));
