@@ -137,6 +137,13 @@ SPARCCL_HOST_DEVICE inline A accumulate(A residual, A scale, A gradient) {
 #endif
 }
 
+/// The same where everything is sent: without a residual a zero of the gradient keeps its sign, as
+/// in an allreduce of the gradient alone.
+template <class A>
+SPARCCL_HOST_DEVICE inline A accumulate_dense(A residual, A scale, A gradient) {
+  return residual == A(0) ? scale * gradient : accumulate(residual, scale, gradient);
+}
+
 /// A finite `a` as it travels: rounded to the wire type, and held at its largest finite value, so
 /// that what is left over for the residual is finite too.
 template <class Wire, class A>

@@ -77,7 +77,7 @@ __device__ void sum_run(const DenseArguments<T>& in, std::uint64_t at, A* sums) 
   read<run>(static_cast<const A*>(in.residual) + at, sums);
 #pragma unroll
   for (unsigned j = 0; j < run; ++j) {
-    sums[j] = sparccl::accumulate(sums[j], in.scale, static_cast<A>(Convert<T>::up(gradient[j])));
+    sums[j] = accumulate_dense(sums[j], in.scale, static_cast<A>(Convert<T>::up(gradient[j])));
   }
 }
 

@@ -14,12 +14,6 @@ T sent_of(A a) {
   return is_finite(a) ? to_wire<T>(a) : Convert<T>::from(a);
 }
 
-/// Where there is no residual, the gradient as it is: a zero keeps its sign, as in an allreduce.
-template <class A>
-A sum_of(A residual, A scale, A gradient) {
-  return residual == A(0) ? scale * gradient : sparccl::accumulate(residual, scale, gradient);
-}
-
 template <class T>
 void keep_rest(const Plan& plan, const Step& step, const Memory& memory) {
   using A = Accumulator<T>;
@@ -27,7 +21,7 @@ void keep_rest(const Plan& plan, const Step& step, const Memory& memory) {
   auto* residual = static_cast<A*>(memory.residual);
   const auto scale = static_cast<A>(step.scale);
   for (std::size_t i = 0; i < plan.count; ++i) {
-    const A a = sum_of(residual[i], scale, static_cast<A>(Convert<T>::up(gradient[i])));
+    const A a = accumulate_dense(residual[i], scale, static_cast<A>(Convert<T>::up(gradient[i])));
     residual[i] = a - static_cast<A>(Convert<T>::up(sent_of<T>(a)));
   }
 }
@@ -49,7 +43,8 @@ void prepare_dense(const Plan& plan, const Step& step, const Memory& memory, voi
     const auto scale = static_cast<A>(step.scale);
     auto* out = static_cast<T*>(send);
     for (std::size_t i = 0; i < plan.count; ++i) {
-      out[i] = sent_of<T>(sum_of(residual[i], scale, static_cast<A>(Convert<T>::up(gradient[i]))));
+      out[i] = sent_of<T>(
+          accumulate_dense(residual[i], scale, static_cast<A>(Convert<T>::up(gradient[i]))));
     }
   });
 }

@@ -56,13 +56,13 @@ static void explicit_tensor(sparcclComm_t comm, int rank) {
 
   sparcclStats_t stats = SPARCCL_STATS_INITIALIZER;
   SUCCEED(sparcclTensorGetStats(tensor, &stats));
-  sparcclPath_t path = sparcclPathAuto;
+  sparcclPath_t way = sparcclPathAuto;
   char reason[6];
-  SUCCEED(sparcclTensorGetPath(tensor, &path, reason, sizeof(reason)));
-  EXPECT(path == sparcclPathAllgather && strcmp(reason, "asked") == 0);
+  SUCCEED(sparcclTensorGetPath(tensor, &way, reason, sizeof(reason)));
+  EXPECT(way == sparcclPathAllgather && strcmp(reason, "asked") == 0);
   SUCCEED(sparcclTensorSetPath(tensor, sparcclPathSplit));
-  SUCCEED(sparcclTensorGetPath(tensor, &path, NULL, 0));
-  EXPECT(path == sparcclPathSplit);
+  SUCCEED(sparcclTensorGetPath(tensor, &way, NULL, 0));
+  EXPECT(way == sparcclPathSplit);
   SUCCEED(sparcclTensorSetPath(tensor, sparcclPathAllgather));
   EXPECT(stats.steps == steps && stats.entries == steps * 40 && stats.nonFiniteSteps == 0);
   EXPECT(stats.wireBytes == steps * (ranks - 1) * stats.packetBytes && stats.packetBytes > 40 * 6);
