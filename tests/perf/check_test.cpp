@@ -1,0 +1,165 @@
+// The checker of sparccl_perf finds what is wrong, and nothing in what is right.
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "check.hpp"
+#include "checks.hpp"
+#include "failures.hpp"
+#include "threads.hpp"
+
+namespace sparccl::perf {
+namespace {
+
+constexpr int ranks_of_test = 3;
+constexpr int steps = 4;
+
+struct Given {
+  DataType type = DataType::float32;
+  double density = 0.05;
+  double mu = 0;
+  Reduction reduction = Reduction::sum;
+  Expect expect = Expect::top_k;
+};
+
+/// What a test does to a step's result or residual before it is looked at.
+using Harm = std::function<void(int rank, int step, std::span<std::byte> result,
+                                std::span<std::byte> residual)>;
+
+/// Wrong entries of all ranks of each step.
+std::vector<std::uint64_t> wrong_steps(const Given& given, const Harm& harm = {}) {
+  std::vector<std::uint64_t> wrong(steps);
+  const int status = run_threads(ranks_of_test, [&](Ranks& ranks) {
+    constexpr std::size_t count = 5000;
+    Communicator communicator = ranks.communicator({});
+    SparseAllreduce tensor(
+        communicator, "check", count, given.type,
+        {.density = given.density, .mu = given.mu, .reduction = given.reduction});
+    const Integers integers =
+        exact_integers(given.type, given.type, given.reduction, ranks.size(), steps);
+    Checker checker(ranks, {count, tensor.k(), given.type, given.reduction, given.mu}, integers);
+    std::vector<std::byte> gradient(count * size_of(given.type)), result(gradient.size());
+    std::vector<std::byte> residual(count * size_of(accumulator_of(given.type)));
+    for (int step = 0; step < steps; ++step) {
+      checker.next(gradient);
+      tensor(gradient.data(), result.data());
+      std::memcpy(residual.data(), tensor.residual(), residual.size());
+      if (harm) harm(ranks.rank(), step, result, residual);
+      const auto all = ranks.gather(checker.wrong(result, residual, given.expect));
+      if (ranks.rank() != 0) continue;
+      for (const std::uint64_t each : all) wrong[static_cast<std::size_t>(step)] += each;
+    }
+    return 0;
+  });
+  EXPECT_EQ(status, 0);
+  return wrong;
+}
+
+const std::vector<std::uint64_t> none(steps, 0);
+
+TEST(Check, FindsNothingInWhatIsRight) {
+  for (const DataType type :
+       {DataType::float16, DataType::bfloat16, DataType::float32, DataType::float64}) {
+    for (const double density : {0.0001, 0.05, 1.0}) {
+      for (const double mu : {0.0, 2.0}) {
+        SCOPED_TRACE(std::string(name_of(type)) + " " + std::to_string(density));
+        EXPECT_EQ(wrong_steps({.type = type, .density = density, .mu = mu}), none);
+      }
+    }
+  }
+  EXPECT_EQ(wrong_steps({.mu = 2, .reduction = Reduction::avg}), none);
+  EXPECT_EQ(wrong_steps({.type = DataType::float16, .reduction = Reduction::avg}), none);
+}
+
+TEST(Check, FindsAnEntryThatIsOffOnOneRank) {
+  const auto wrong = wrong_steps({}, [](int rank, int step, auto result, auto) {
+    if (rank != 1 || step != 2) return;
+    const double found = read(DataType::float32, result.data(), 4321);
+    write(DataType::float32, result.data(), 4321, found + 1);
+  });
+  EXPECT_EQ(wrong, (std::vector<std::uint64_t>{0, 0, 1, 0}));
+}
+
+TEST(Check, FindsAnEntryThatEveryRankHasLost) {
+  // All agree, and the residual does not have it either.
+  for (const Expect expect : {Expect::top_k, Expect::conservation}) {
+    const auto wrong = wrong_steps({.expect = expect}, [](int, int step, auto result, auto) {
+      if (step != 0) return;
+      std::size_t position = 0;
+      while (read(DataType::float32, result.data(), position) == 0) ++position;
+      write(DataType::float32, result.data(), position, 0);
+    });
+    EXPECT_EQ(wrong[0], ranks_of_test);
+  }
+}
+
+TEST(Check, FindsASelectionThatConservesButIsAnother) {
+  // An entry that went into the result is put back into the residual of one rank: nothing is lost.
+  const Harm put_back = [](int rank, int step, auto result, auto residual) {
+    if (step != steps - 1) return;
+    std::size_t position = 0;
+    while (read(DataType::float32, result.data(), position) == 0) ++position;
+    const double value = read(DataType::float32, result.data(), position);
+    write(DataType::float32, result.data(), position, 0);
+    const double left = read(DataType::float32, residual.data(), position);
+    if (rank == 0) write(DataType::float32, residual.data(), position, left + value);
+  };
+  EXPECT_EQ(wrong_steps({.expect = Expect::conservation}, put_back), none);
+  EXPECT_EQ(wrong_steps({}, put_back).back(), ranks_of_test);
+}
+
+TEST(Check, FindsAResidualThatHasLostSomething) {
+  const auto wrong = wrong_steps({}, [](int rank, int step, auto, auto residual) {
+    if (rank == 2 && step == 1) write(DataType::float32, residual.data(), 7, 0.5);
+  });
+  EXPECT_EQ(wrong[1], ranks_of_test);
+}
+
+TEST(Check, FindsBitsThatDifferFromRankZeros) {
+  // -0 equals 0: only the bits tell.
+  const auto wrong = wrong_steps({}, [](int rank, int step, auto result, auto) {
+    if (rank != 1 || step != 3) return;
+    std::size_t position = 0;
+    while (read(DataType::float32, result.data(), position) != 0) ++position;
+    write(DataType::float32, result.data(), position, -0.0);
+  });
+  EXPECT_EQ(wrong, (std::vector<std::uint64_t>{0, 0, 0, 1}));
+}
+
+TEST(Check, FindsNaN) {
+  const auto wrong = wrong_steps({}, [](int, int step, auto result, auto) {
+    if (step == 1) write(DataType::float32, result.data(), 0, std::nan(""));
+  });
+  EXPECT_EQ(wrong, (std::vector<std::uint64_t>{0, ranks_of_test, 0, 0}));
+}
+
+TEST(Check, OfASparseResultThatShouldBeDense) {
+  EXPECT_GT(wrong_steps({.expect = Expect::dense})[0], 1000u);
+  EXPECT_EQ(wrong_steps({.density = 1, .expect = Expect::dense}), none);
+}
+
+TEST(Integers, RefusesWhatCannotBeExact) {
+  EXPECT_THROW(static_cast<void>(
+                   exact_integers(DataType::bfloat16, DataType::bfloat16, Reduction::sum, 64, 5)),
+               UsageError);
+  EXPECT_EQ(exact_integers(DataType::bfloat16, DataType::bfloat16, Reduction::sum, 8, 2).most, 16);
+  EXPECT_EQ(exact_integers(DataType::float32, DataType::bfloat16, Reduction::sum, 8, 1).most, 256);
+  EXPECT_EQ(exact_integers(DataType::float32, DataType::float32, Reduction::avg, 12, 1).unit, 3);
+}
+
+TEST(Integers, TakeBothSignsAndAllOfTheirRange) {
+  const Integers integers{3, 2};
+  std::vector<int> seen(5);
+  for (std::size_t j = 0; j < 1000; ++j) {
+    const std::int32_t value = integers(1, 0, j);
+    ASSERT_EQ(value % 3, 0);
+    ASSERT_LE(std::abs(value), 6);
+    ++seen[static_cast<std::size_t>(value / 3 + 2)];
+  }
+  for (const int times : seen) EXPECT_GT(times, 100);
+}
+
+}  // namespace
+}  // namespace sparccl::perf

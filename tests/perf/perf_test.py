@@ -1,0 +1,220 @@
+#!/usr/bin/env python3
+"""Runs sparccl_perf on threads, and over MPI, and on bad input.
+
+After --: mpirun and its flag for the number of ranks; nothing in builds without MPI.
+"""
+import argparse
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import unittest
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--program", required=True)
+parser.add_argument("--scratch", type=pathlib.Path, required=True)
+parser.add_argument("--gloo", choices=["yes", "no"], required=True)
+parser.add_argument("--cuda", choices=["yes", "no"], required=True)
+separator = sys.argv.index("--")
+options, mpirun = parser.parse_args(sys.argv[1:separator]), sys.argv[separator + 1:]
+options.scratch.mkdir(parents=True, exist_ok=True)
+
+QUICK = ["-n", "2", "-w", "1", "--repeats", "3"]
+ROW = {"bytes", "count", "type", "redop", "density", "mu", "wire", "path", "path_asked", "path_reason",
+       "in_place", "time_us", "algbw_GBps", "busbw_GBps", "wrong", "wire_bytes", "effective_GBps",
+       "stages_us", "dense_time_us", "speedup", "break_even_Gbps", "iterations", "repeats"}
+
+
+def run(command, **environment):
+    return subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=120,
+                          env={**os.environ, **environment})
+
+
+def perf(*words, **environment):
+    return run([options.program, *words], **environment)
+
+
+class Runs(unittest.TestCase):
+    def figures(self, *words, ranks=0):
+        """Of a run that must be all right: on so many processes, or by itself."""
+        file = options.scratch / "figures.json"
+        file.unlink(missing_ok=True)
+        before = [*mpirun, ranks] if ranks else []
+        done = run([*before, options.program, *QUICK, *words, "--json", file])
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn("Wrong entries: ", done.stdout)
+        return json.loads(file.read_text()), done.stdout
+
+    def check(self, figures, ranks, transport):
+        self.assertEqual((figures["ranks"], figures["transport"]), (ranks, transport))
+        self.assertEqual(figures["nodes"], 1)
+        self.assertGreater(figures["host"]["cores"], 0)
+        self.assertTrue(figures["commit"] is None or len(figures["commit"]) >= 40)
+        for row in figures["rows"]:
+            self.assertEqual(set(row), ROW)
+            self.assertEqual(row["wrong"], 0)
+            time = row["time_us"]
+            self.assertTrue(0 < time["min"] <= time["p25"] <= time["median"] <= time["p75"] <= time["max"])
+            self.assertAlmostEqual(row["algbw_GBps"] * time["median"], row["bytes"] / 1e3, 3)
+            self.assertAlmostEqual(row["busbw_GBps"] * time["median"], row["wire_bytes"] / 1e3, 3)
+            dense = 2 * (ranks - 1) / ranks * row["bytes"]
+            self.assertAlmostEqual(row["effective_GBps"] * time["median"], dense / 1e3, 3)
+            self.assertGreater(row["speedup"], 0)
+            stages = row["stages_us"]
+            compute = sum(stages[name] for name in ("accumulate", "select", "pack", "merge"))
+            if row["wire_bytes"] < dense:
+                bits = 8 * (dense - row["wire_bytes"])
+                self.assertAlmostEqual(row["break_even_Gbps"] * compute * 1e3 / bits, 1, 6)
+            else:
+                self.assertIsNone(row["break_even_Gbps"])
+        for row in figures["baselines"]:
+            self.assertEqual(row["wrong"], 0)
+            self.assertGreater(row["time_us"]["median"], 0)
+
+    def test_threads(self):
+        figures, table = self.figures("-t", 3, "-b", "24K", "-e", "96K", "-f", 4, "-d", "all", "-o", "all",
+                                      "-c", 3, "--density", "0.01,1", "--path", "allgather")
+        self.check(figures, 3, "local")
+        self.assertEqual(len(figures["rows"]), 2 * 4 * 2 * 2 * 2)
+        self.assertEqual({row["type"] for row in figures["rows"]}, {"half", "bfloat16", "float", "double"})
+        self.assertEqual({row["path"] for row in figures["rows"]}, {"allgather"})
+        self.assertEqual(sum(not line.startswith("#") for line in table.splitlines()), 2 * 4 * 2 * 2)
+
+    def test_every_path(self):
+        figures, _ = self.figures("-t", 4, "-b", "64K", "-c", 2, "--path", "all", "--ranks-per-node", 2)
+        asked = [row["path_asked"] for row in figures["rows"] if not row["in_place"]]
+        self.assertEqual(asked, ["auto", "dense", "allgather", "split", "hierarchical"])
+        self.assertEqual(figures["nodes"], 2)
+        for row in figures["rows"]:
+            self.assertEqual(row["wrong"], 0)
+        figures, table = self.figures("-t", 2, "-b", "64K", "--path", "all", "--place", "out")
+        self.assertEqual(len(figures["rows"]), 4)
+        self.assertIn("left out: --path hierarchical: expected 2 nodes or more", table)
+
+    def test_top_k_narrower_wire_one_rank(self):
+        figures, _ = self.figures("-t", 2, "-b", "32K", "-c", 3, "--mu", 0, "--wire", "bfloat16")
+        self.check(figures, 2, "local")
+        self.assertEqual(figures["rows"][0]["wire"], "bfloat16")
+        figures, _ = self.figures("-t", 1, "-b", "32K")
+        self.check(figures, 1, "local")
+        self.assertEqual(figures["rows"][0]["busbw_GBps"], 0)
+
+    def test_without_checks(self):
+        figures, table = self.figures("-c", 0, "-b", "32K", "--place", "in", "-a", 1)
+        self.assertIsNone(figures["rows"][0]["wrong"])
+        self.assertEqual([row["in_place"] for row in figures["rows"]], [True])
+        self.assertIn("Wrong entries: not checked", table)
+
+    def test_baselines_of_threads(self):
+        names = ["naive", *(["gloo"] if options.gloo == "yes" else [])]
+        figures, _ = self.figures("-t", 2, "-b", "32K", "-c", 2, "-o", "all", "--baseline", ",".join(names))
+        self.check(figures, 2, "local")
+        self.assertEqual({row["name"] for row in figures["baselines"]}, set(names))
+        figures, table = self.figures("-b", "32K", "-d", "half", "--baseline", "naive")
+        self.assertEqual(figures["baselines"], [])
+        self.assertIn("Not measured: baseline naive: written for float alone, not for half", table)
+
+    @unittest.skipUnless(mpirun, "built without MPI")
+    def test_processes(self):
+        names = ["mpi", "naive", *(["gloo"] if options.gloo == "yes" else [])]
+        figures, _ = self.figures("-b", "64K", "-c", 2, "--path", "allgather", "--baseline", ",".join(names),
+                                  "-d", "float,double", ranks=2)
+        self.check(figures, 2, "mpi")
+        self.assertEqual({row["name"] for row in figures["baselines"]}, set(names))
+        self.assertEqual(len(figures["rows"]), 4)
+
+    @unittest.skipUnless(mpirun, "built without MPI")
+    def test_bad_input_of_processes(self):
+        for words, expected in ((["-t", "2"], "-t with --transport mpi"),
+                                (["--transport", "local"], "mpirun has started 2 processes"),
+                                (["--path", "hierarchical"], "expected 2 nodes or more"),
+                                (["--ranks-per-node", "3"], "expected a divisor")):
+            with self.subTest(words=words):
+                done = run([*mpirun, 2, options.program, *words])
+                self.assertEqual(done.returncode, 2, done.stderr)
+                self.assertEqual(done.stderr.count(expected), 1, done.stderr)
+                self.assertNotIn("GB/s", done.stdout)
+
+
+class BadInput(unittest.TestCase):
+    def refused(self, words, expected, code=2):
+        with self.subTest(words=words):
+            done = perf(*words)
+            self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+            self.assertRegex(done.stderr, expected)
+            self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+            self.assertNotIn("(GB/s)\n", done.stdout)
+
+    def test_flags(self):
+        for words, expected in (
+                (["--speed", "11"], "--speed.*--help lists the flags"),
+                (["-b", "12Q"], "-b: expected a number of bytes.*found '12Q'"),
+                (["-b", "0"], "-b: expected a number of bytes"),
+                (["-b", "2M", "-e", "1M"], "-e 1M: expected at least -b.*larger -e"),
+                (["-b", "10"], "10 bytes is no whole number of float.*multiples of 4.*12"),
+                (["-f", "1"], "-f: expected 2 or more"),
+                (["-d", "int8"], "-d: expected one of half, bfloat16, float, double, found 'int8'"),
+                (["-o", "max"], "-o: expected one of sum, avg, found 'max'"),
+                (["-n", "0"], "-n: expected 1 or more"),
+                (["-w", "-1"], "-w: expected 0 or more"),
+                (["-c", "-1"], "-c: expected 0 or more"),
+                (["-a", "4"], r"-a: expected 0 \(rank 0\)"),
+                (["--repeats", "0"], "--repeats: expected 1 or more"),
+                (["--density", "0.1,1.5"], "--density: expected shares above 0 and up to 1, found 1.5"),
+                (["--density", "nan"], "--density"),
+                (["--mu", "-1"], "--mu: expected a finite number"),
+                (["--wire", "int8"], "--wire: expected one of"),
+                (["--wire", "double"], "--wire double: a tensor of float has nothing to gain"),
+                (["--path", "ring"], "--path: expected one of auto, dense"),
+                (["--place", "up"], "--place: expected out, in or both"),
+                (["--transport", "tcp"], "--transport: expected local, mpi or nccl"),
+                (["--backend", "tpu"], "--backend: expected host or cuda"),
+                (["--baseline", "ucx"], "--baseline: expected one of mpi, gloo, naive"),
+                (["--ranks-per-node", "-1"], "--ranks-per-node: expected 0 or more"),
+        ):
+            self.refused(words, expected)
+
+    def test_what_does_not_go_together(self):
+        for words, expected in (
+                (["--transport", "nccl", "--backend", "host"], "NCCL moves device memory alone.*--backend cuda"),
+                (["-g", "2"], "-g: only with --transport nccl; the number of ranks is -t"),
+                (["--baseline", "mpi", "--transport", "local"], "--baseline mpi: .*--transport mpi"),
+                (["--path", "hierarchical", "-t", "4"], "expected 2 nodes or more.*--ranks-per-node"),
+                (["--ranks-per-node", "3", "-t", "4"], "expected a divisor of the number of ranks, which is 4"),
+                (["-b", "2000G", "-c", "0"], "would take about .* GiB .*has .* GiB left; use a smaller -e"),
+                (["-d", "bfloat16", "-b", "64", "-t", "8", "-c", "100"], "not exact in bfloat16.*smaller -c"),
+        ):
+            self.refused(words, expected)
+
+    def test_no_gpu(self):
+        built = options.cuda == "yes"
+        expected = "no GPU: .*--backend host" if built else "built without CUDA"
+        # Where there is one, none is seen.
+        for words in (["--backend", "cuda"], ["--transport", "nccl"]):
+            done = perf(*words, CUDA_VISIBLE_DEVICES="")
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertRegex(done.stderr, expected)
+
+    @unittest.skipIf(mpirun, "built with MPI")
+    def test_no_mpi(self):
+        self.refused(["--transport", "mpi"], "built without MPI.*libopenmpi-dev")
+
+    @unittest.skipIf(options.gloo == "yes", "built with Gloo")
+    def test_no_gloo(self):
+        self.refused(["--baseline", "gloo"], "built without Gloo.*libgloo-dev")
+
+    def test_json_that_cannot_be_written(self):
+        done = perf(*QUICK, "-b", "4K", "--json", options.scratch / "no" / "such.json")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("--json: cannot write", done.stderr)
+
+    def test_help(self):
+        done = perf("--help")
+        self.assertEqual(done.returncode, 0)
+        for flag in ("--minbytes", "--density", "--path", "--transport", "--baseline"):
+            self.assertIn(flag, done.stdout)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=[sys.argv[0]])
