@@ -79,8 +79,19 @@ void RowRun::time_block(Contender& contender, bool in_place) {
   contender.seconds.push_back(over_ranks(ranks_.gather(mine), settings_.average));
 }
 
+/// Path::automatic tries some paths first, which is no call to be timed. At most as many calls as
+/// that can take, the same on every rank.
+void RowRun::settle(const Contender& sparse, const SparseAllreduce& tensor, bool in_place) {
+  for (int call = 0; call < 40; ++call) {
+    const Stats stats = tensor.stats();
+    if (stats.path != Path::automatic && !stats.path_reason.starts_with("being tried")) return;
+    static_cast<void>(tensors_->seconds(sparse.call, 1, in_place));
+  }
+}
+
 void RowRun::time_all(std::vector<Contender>& contenders, const Case& what, SparseAllreduce& sparse,
                       Row& row) {
+  settle(contenders[0], sparse, what.in_place);
   for (Contender& contender : contenders) {
     if (settings_.warmup == 0) break;
     static_cast<void>(tensors_->seconds(contender.call, settings_.warmup, what.in_place));

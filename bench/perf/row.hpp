@@ -40,6 +40,7 @@ class RowRun {
   };
 
   void time_block(Contender& contender, bool in_place);
+  void settle(const Contender& sparse, const SparseAllreduce& tensor, bool in_place);
   void time_all(std::vector<Contender>& contenders, const Case& what, SparseAllreduce& sparse,
                 Row& row);
 
