@@ -8,6 +8,8 @@
 #include <memory>
 #include <system_error>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "cuda/runtime.hpp"
 
@@ -91,6 +93,14 @@ class Split {
   bool done_ = false;
   bool abandoned_ = false;
 };
+
+/// A handle that NCCL may still write to.
+void keep_for_ever(std::unique_ptr<ncclComm_t> handle) {
+  static std::mutex mutex;
+  static auto* const kept = new std::vector<std::unique_ptr<ncclComm_t>>;
+  const std::lock_guard<std::mutex> lock(mutex);
+  kept->push_back(std::move(handle));
+}
 
 }  // namespace
 
@@ -184,7 +194,7 @@ NcclComm::NcclComm(NcclComm& whole, int color, const std::function<bool()>& give
         [&] { return state == ncclSuccess || state == ncclInProgress ? whole.state() : state; },
         gives_up);
   } catch (...) {
-    static_cast<void>(child.release());
+    keep_for_ever(std::move(child));
     throw;
   }
   comm_ = *child;
