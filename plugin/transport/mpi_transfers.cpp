@@ -122,8 +122,7 @@ void MpiTransport::exchange_parts(const char* call, const Post& post) {
 
 /// Each rank gets its shard from everybody, a piece at a time, and adds them up in rank order: the
 /// same bits in every run, 16-bit floats travel as such and are rounded once, and a byte crosses
-/// once. MPI's own would do none of these for certain: Open MPI's MPI_Ireduce_scatter reduces all
-/// of it on one rank and scatters that.
+/// once. MPI's own promises none of these.
 void MpiTransport::reduce_scatter(const void* send, void* recv, std::size_t count, DataType type,
                                   Stream) {
   require_open();

@@ -5,57 +5,13 @@
 #include <gtest/gtest.h>
 
 #include "sparse_allreduce.hpp"
+#include "tampered.hpp"
 #include "transport/local.hpp"
-#include "transport/transport.hpp"
 #include "wire.hpp"
 #include "world.hpp"
 
 namespace sparccl::test {
 namespace {
-
-/// A transport whose transfers can be tampered with after they have taken place.
-class Tampered final : public Transport {
- public:
-  using Tamper = std::function<void(std::byte* slots, std::size_t bytes)>;
-
-  explicit Tampered(std::unique_ptr<Transport> inner) : inner_(std::move(inner)) {}
-
-  [[nodiscard]] int rank() const noexcept override { return inner_->rank(); }
-  [[nodiscard]] int size() const noexcept override { return inner_->size(); }
-  void all_gather(void* slots, std::size_t bytes, Stream stream) override {
-    inner_->all_gather(slots, bytes, stream);
-    if (on_gather) on_gather(static_cast<std::byte*>(slots), bytes);
-  }
-  void meet(void* slots, std::size_t bytes, Stream stream) override {
-    inner_->meet(slots, bytes, stream);
-    if (on_meet) on_meet(static_cast<std::byte*>(slots), bytes);
-  }
-  void all_reduce(const void* send, void* recv, std::size_t count, DataType type,
-                  Reduction reduction, Stream stream) override {
-    inner_->all_reduce(send, recv, count, type, reduction, stream);
-  }
-  void all_to_all(const void* send, void* recv, std::size_t bytes, Stream stream) override {
-    inner_->all_to_all(send, recv, bytes, stream);
-  }
-  void reduce_scatter(const void* send, void* recv, std::size_t count, DataType type,
-                      Stream stream) override {
-    inner_->reduce_scatter(send, recv, count, type, stream);
-  }
-  void all_gather_shards(void* data, std::size_t count, std::size_t width, Stream stream) override {
-    inner_->all_gather_shards(data, count, width, stream);
-  }
-  [[nodiscard]] std::vector<int> nodes() override { return inner_->nodes(); }
-  [[nodiscard]] std::unique_ptr<Transport> group(int color) override {
-    return inner_->group(color);
-  }
-  void give_up(Result reason) noexcept override { inner_->give_up(reason); }
-  void abort() noexcept override { inner_->abort(); }
-
-  Tamper on_gather, on_meet;
-
- private:
-  std::unique_ptr<Transport> inner_;
-};
 
 constexpr int ranks = 3;
 constexpr std::size_t count = 70'000;

@@ -1,10 +1,13 @@
 // What is particular to Path::split: capacities, moving ranges, what an owner says of bad packets.
 #include <cmath>
+#include <cstring>
 
 #include <gtest/gtest.h>
 
 #include "sparse_allreduce.hpp"
 #include "split_plan.hpp"
+#include "tampered.hpp"
+#include "transport/local.hpp"
 #include "wire.hpp"
 #include "world.hpp"
 
@@ -130,6 +133,123 @@ TEST(Split, BalancesItsRanges) {
   EXPECT_TRUE(std::ranges::is_sorted(bounds(0)));
   EXPECT_LT(sent[10], 80u);
   EXPECT_GT(sent.back(), 120u);
+}
+
+/// Three ranks whose transports are in the test's hands, after a step.
+class HostilePeerOfASplit : public testing::Test {
+ protected:
+  static constexpr std::size_t count = 30'000;  // ranges of 10,000
+
+  HostilePeerOfASplit() {
+    for (auto& transport : make_local_transports(3, {})) {
+      auto tampered = std::make_unique<Tampered>(std::move(transport));
+      transports_.push_back(tampered.get());
+      communicators_.emplace_back(std::move(tampered));
+      tensors_.push_back(std::make_unique<SparseAllreduce>(communicators_.back(), "fc1.weight",
+                                                           count, DataType::float32,
+                                                           Options{.k = 300, .path = Path::split}));
+    }
+    on_each(communicators_, [&](Communicator& c) { call(c); });
+    split_ = make_split_plan(tensors_[0]->impl().plan());
+  }
+
+  void call(Communicator& communicator) {
+    const auto rank = static_cast<std::size_t>(communicator.rank());
+    const Bytes gradient = to_bytes(DataType::float32, make_integers(count, 50, rank + 1));
+    Bytes result(gradient.size());
+    (*tensors_[rank])(gradient.data(), result.data());
+  }
+
+  /// What rank 2 sent to rank 1's range, or what rank 1 gets of rank 2's.
+  using Change = std::function<void(const Packet& packet, std::byte* bytes)>;
+
+  /// Rank 1 finds it, and tells: all ranks throw the same, and their states are as before.
+  void expect_all_refuse(const Change& change, const std::string& word) {
+    transports_[1]->on_all_to_all = [&](std::byte* slots, std::size_t bytes) {
+      change(wire::range_view(split_.sent, slots + 2 * bytes), slots + 2 * bytes);
+    };
+    on_each(communicators_, [&](Communicator& communicator) {
+      const SparseAllreduce& tensor = *tensors_[static_cast<std::size_t>(communicator.rank())];
+      const Bytes before = state_of(tensor);
+      expect_error([&] { call(communicator); }, Result::bad_packet,
+                   {"fc1.weight", "rank 2 sent a bad packet", word});
+      EXPECT_EQ(state_of(tensor), before);
+      EXPECT_EQ(communicator.async_error(), Result::bad_packet);
+    });
+  }
+
+  /// Rank 1 alone is misled, and refuses.
+  void expect_rank_1_refuses(const Change& change, const std::string& word) {
+    transports_[1]->on_gather = [&](std::byte* slots, std::size_t bytes) {
+      change(wire::range_view(split_.reduced, slots + 2 * bytes), slots + 2 * bytes);
+    };
+    on_each(communicators_, [&](Communicator& communicator) {
+      if (communicator.rank() != 1) return call(communicator);
+      const Bytes before = state_of(*tensors_[1]);
+      expect_error([&] { call(communicator); }, Result::bad_packet,
+                   {"fc1.weight", "rank 2 sent a bad packet", word});
+      EXPECT_EQ(state_of(*tensors_[1]), before);
+    });
+  }
+
+  std::vector<Tampered*> transports_;
+  std::vector<Communicator> communicators_;
+  std::vector<std::unique_ptr<SparseAllreduce>> tensors_;
+  SplitPlan split_;
+};
+
+TEST_F(HostilePeerOfASplit, SendsAPositionBehindTheRange) {
+  expect_all_refuse([](const Packet& p, std::byte*) { p.offsets[*p.entries - 1] = 10'000; },
+                    "position");
+}
+TEST_F(HostilePeerOfASplit, SendsANaN) {
+  expect_all_refuse([](const Packet& p, std::byte*) { static_cast<float*>(p.values)[3] = NAN; },
+                    "finite");
+}
+TEST_F(HostilePeerOfASplit, SendsMoreThanThereIsRoomFor) {
+  expect_all_refuse([&](const Packet& p, std::byte*) { *p.entries = split_.sent.k + 1; },
+                    "entries");
+}
+TEST_F(HostilePeerOfASplit, WantsMoreThanItMaySend) {
+  expect_all_refuse([](const Packet& p, std::byte*) { *p.wanted = 301; }, "entries");
+}
+TEST_F(HostilePeerOfASplit, SendsFlagsThatThereAreNot) {
+  expect_all_refuse([](const Packet& p, std::byte*) { *p.flags = packet_bad; }, "flags");
+}
+TEST_F(HostilePeerOfASplit, SendsThePacketOfAnotherCall) {
+  expect_all_refuse([](const Packet& p, std::byte*) { *p.call = 0; }, "header");
+}
+TEST_F(HostilePeerOfASplit, CountsInBlocksBehindTheRange) {
+  expect_all_refuse(
+      [](const Packet& p, std::byte*) {
+        --p.per_block[0];
+        ++p.per_block[1];
+      },
+      "table");
+}
+TEST_F(HostilePeerOfASplit, HandsOnAPositionBehindItsRange) {
+  expect_rank_1_refuses([](const Packet& p, std::byte*) { p.offsets[*p.entries - 1] = 10'000; },
+                        "position");
+}
+TEST_F(HostilePeerOfASplit, HandsOnNothingOfTheKind) {
+  expect_rank_1_refuses(
+      [&](const Packet&, std::byte* bytes) {
+        std::memset(bytes, 0xee, wire::range_layout(split_.reduced).bytes);
+      },
+      "header");
+}
+TEST_F(HostilePeerOfASplit, BlamesARankThatThereIsNot) {
+  expect_rank_1_refuses(
+      [](const Packet& p, std::byte*) {
+        *p.flags = packet_bad;
+        *p.entries = 0;
+        *p.blame = blame_of(3, Problem::header);
+      },
+      "flags");
+}
+TEST_F(HostilePeerOfASplit, ClaimsDemandBeyondReason) {
+  expect_rank_1_refuses([](const Packet& p, std::byte*) { *p.wanted = ~std::uint64_t{0}; },
+                        "entries");
 }
 
 }  // namespace
