@@ -1,0 +1,49 @@
+"""Times against bandwidth, a panel for each number of hosts.
+
+usage: plot.py RESULTS.json PICTURE.png
+"""
+
+import json
+import sys
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt  # noqa: E402
+
+from results import break_evens, sparse_paths, times_of  # noqa: E402
+
+
+def draw(results, picture):
+    runs = results["runs"]
+    worlds = sorted({run["hosts"] for run in runs})
+    figure, panels = plt.subplots(1, len(worlds), figsize=(4.2 * len(worlds), 3.6), sharey=True,
+                                  squeeze=False)  # fmt: skip
+    crossings = break_evens(runs)
+    for panel, hosts in zip(panels[0], worlds):
+        of_hosts = sorted((r for r in runs if r["hosts"] == hosts), key=lambda r: r["achieved_gbps"])
+        for i, name in enumerate(["dense", *sparse_paths(of_hosts)]):
+            points = [(r["achieved_gbps"], 1e3 * times_of(r)[name])
+                      for r in of_hosts if name in times_of(r)]  # fmt: skip
+            panel.plot(*zip(*points), marker="o", markersize=3, color=f"C{i}", label=name)
+            gbps, _ = crossings.get((hosts, name), (None, None))
+            if gbps is not None:
+                panel.axvline(gbps, color=f"C{i}", linestyle=":", linewidth=1)
+        panel.set_xscale("log")
+        panel.set_yscale("log")
+        panel.set_title(f"{hosts} hosts", fontsize=10)
+        panel.set_xlabel("bandwidth of each host's link (Gbit/s)")
+        panel.grid(True, which="major", linewidth=0.3)
+    panels[0][0].set_ylabel("time of a call (ms)")
+    panels[0][0].legend(fontsize=8)
+    figure.suptitle(f"{results['count']:,} float32, density {100 * results['density']:g} %; dotted: "
+                    "break-even", fontsize=10)  # fmt: skip
+    figure.tight_layout()
+    figure.savefig(picture, dpi=150)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        raise SystemExit(__doc__)
+    with open(sys.argv[1], encoding="utf-8") as file:
+        draw(json.load(file), sys.argv[2])

@@ -1,0 +1,207 @@
+"""Times sparse and dense allreduces between hosts whose links have a given rate and delay.
+
+The hosts are network namespaces of this machine, so their ranks share its processors: what a fast link
+could carry may be more than they can send. The rate that a link reached is measured and recorded.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import pathlib
+import platform
+import signal
+import subprocess
+import sys
+import time
+
+import launch
+import link
+import results
+import topology
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+UNITS = {"mbit": 1e6, "gbit": 1e9}
+
+
+def rate(text):
+    for unit, bits in UNITS.items():
+        if text.lower().endswith(unit):
+            try:
+                value = float(text[: -len(unit)]) * bits
+            except ValueError:
+                break
+            if 1e6 <= value <= 1e12:
+                return value
+    raise argparse.ArgumentTypeError(f"expected a rate such as 100mbit or 10gbit, found '{text}'")
+
+
+def whole(text):
+    value = int(float(text))
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected a number of at least 1, found '{text}'")
+    return value
+
+
+def arguments(words):
+    parser = argparse.ArgumentParser(prog="bench/network/run", description=__doc__)
+    parser.add_argument("--hosts", type=int, nargs="+", default=[2, 4, 8], metavar="P")
+    parser.add_argument("--rates", type=rate, nargs="+", metavar="RATE",
+                        default=[1e8, 1e9, 1e10, 2.5e10],
+                        help="of each host's link, both ways: 100mbit 1gbit ...")  # fmt: skip
+    parser.add_argument("--delay-us", type=int, default=0, help="added to each way of each link")
+    parser.add_argument("-n", "--count", type=whole, default=25_000_000, help="entries, float32")
+    parser.add_argument("--density", type=float, default=0.001)
+    parser.add_argument("--paths", default="allgather,split,auto")
+    parser.add_argument("--baseline", default="", help="mpi,naive,gloo: see sparccl_perf")
+    parser.add_argument("--repeats", type=whole, default=5, help="paired blocks of calls")
+    parser.add_argument("--train", action="store_true",
+                        help="also the MNIST job of script/demo, at each rate")  # fmt: skip
+    parser.add_argument("--quick", action="store_true", help="2 hosts, 2 rates, 1,000,000 entries")
+    parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build" / "mpich",
+                        help="where sparccl_perf was built with MPICH")  # fmt: skip
+    parser.add_argument("--json", type=pathlib.Path, help="write everything to this file")
+    parser.add_argument("--plot", type=pathlib.Path, help="and a picture to this one (matplotlib)")
+    parser.add_argument("--limit", type=int, default=600, help="seconds that one program may take")
+    found = parser.parse_args(words)
+    if found.quick:
+        found.hosts, found.rates, found.count = [2], [1e9, 1e10], 1_000_000
+    for hosts in found.hosts:
+        if not 2 <= hosts <= 64:
+            parser.error(f"--hosts: expected 2 to 64, found {hosts}")
+    return found
+
+
+def carry_out(words, limit):
+    """Runs it; what it leaves when it is interrupted or too slow is killed with it."""
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          start_new_session=True, env=launch.environment()) as program:  # fmt: skip
+        try:
+            said, _ = program.communicate(timeout=limit)
+        except BaseException as error:
+            os.killpg(program.pid, signal.SIGKILL)
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise RuntimeError(f"{' '.join(words[-12:])}: took longer than {limit} s") from error
+            raise
+    if program.returncode != 0:
+        raise RuntimeError(f"{' '.join(words)}\nended with {program.returncode}:\n{said[-2000:]}")
+    return said
+
+
+def perf(options, hosts, path):
+    size = str(4 * options.count)
+    words = [str(options.build / "bench" / "perf" / "sparccl_perf"), "--transport", "mpi",
+             "-b", size, "-e", size, "-n", "1", "-w", "1", "-c", "1", "--place", "out",
+             "--repeats", str(options.repeats), "--density", str(options.density),
+             "--path", options.paths, "--ranks-per-node", "1", "--json", path]  # fmt: skip
+    if options.baseline:
+        words += ["--baseline", options.baseline]
+    carry_out(launch.command(hosts, words, launch.launcher()), options.limit)
+    return json.loads(pathlib.Path(path).read_text(encoding="utf-8")), words
+
+
+def train(options, hosts, path):
+    program = options.build / "examples" / "train_mnist" / "train_mnist"
+    words = [str(program), "--data", str(ROOT / "examples" / "data" / "mnist"), "--epochs", "1",
+             "--progress", "lines", "--json", path]  # fmt: skip
+    carry_out(launch.command(hosts, words, launch.launcher()), options.limit)
+    return json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+
+
+def measure(options, network, bits, scratch):
+    network.shape(bits, options.delay_us)
+    reached = link.measure()
+    run = {
+        "hosts": network.hosts,
+        "rate_gbps": bits / 1e9,
+        "achieved_gbps": reached["gbps"],
+        "rtt_us": reached["rtt_us"],
+    }
+    before = network.sent_bytes()
+    run["perf"], run["command"] = perf(options, network.hosts, str(scratch / "perf.json"))
+    run["sent_bytes"] = [b - a for a, b in zip(before, network.sent_bytes())]
+    why = results.why_not(run, run["sent_bytes"])
+    if why is not None:
+        raise RuntimeError(why)
+    if options.train:
+        run["train"] = train(options, network.hosts, str(scratch / "train.json"))
+    return run
+
+
+def about_here(options):
+    commit = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True,
+                            text=True, check=False).stdout.strip()  # fmt: skip
+    return {
+        "date": datetime.date.today().isoformat(),
+        "commit": commit or None,
+        "kernel": platform.release(),
+        "cores": os.cpu_count(),
+        "burst_bytes": topology.BURST_BYTES,
+        "delay_us": options.delay_us,
+        "count": options.count,
+        "density": options.density,
+        "command": " ".join(["bench/network/run", *sys.argv[1:]]),
+    }
+
+
+def require(options):
+    if os.geteuid() != 0:
+        raise SystemExit(2, "expected to be root, for network namespaces and tc are its: use sudo")
+    program = options.build / "bench" / "perf" / "sparccl_perf"
+    if not program.exists():
+        raise SystemExit(2, f"no {program}: cmake --preset mpich && cmake --build --preset mpich "
+                            "--target sparccl_perf train_mnist")  # fmt: skip
+
+
+def interrupted(*_):
+    raise KeyboardInterrupt
+
+
+def main(words):
+    options = arguments(words)
+    require(options)
+    signal.signal(signal.SIGTERM, interrupted)
+    scratch = pathlib.Path("/tmp") / f"{topology.PREFIX}{os.getpid()}"
+    scratch.mkdir()
+    runs, failures = [], []
+    cases = [(hosts, bits) for hosts in options.hosts for bits in options.rates]
+    began = time.monotonic()
+    try:
+        for i, (hosts, bits) in enumerate(cases):
+            with topology.Network(hosts) as network:
+                try:
+                    runs.append(measure(options, network, bits, scratch))
+                except RuntimeError as error:  # no figure of that one, but of the others
+                    failures.append(str(error))
+                    print(f"not measured: {error}", file=sys.stderr)
+            print(f"{i + 1} of {len(cases)}: {hosts} hosts at {bits / 1e9:g} Gbit/s, "
+                  f"{time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)  # fmt: skip
+    finally:
+        for left in scratch.iterdir():
+            left.unlink()
+        scratch.rmdir()
+    if runs:
+        found = about_here(options) | {"runs": runs, "not_measured": failures}
+        print(results.table(runs))
+        if options.json:
+            options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        if options.plot:
+            import plot  # pylint: disable=import-outside-toplevel
+
+            plot.draw(found, options.plot)
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except SystemExit as end:
+        if len(end.args) == 2:
+            print(f"bench/network/run: {end.args[1]}", file=sys.stderr)
+            sys.exit(end.args[0])
+        raise
+    except topology.Busy as busy:
+        print(f"bench/network/run: {busy}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

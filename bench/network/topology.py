@@ -1,0 +1,109 @@
+"""Hosts on one machine: network namespaces, one veth each to a bridge, tc on both ends of each."""
+
+import fcntl
+import json
+import subprocess
+
+PREFIX = "spcl-"  # of every namespace that is made here, and that is removed here
+SWITCH = PREFIX + "switch"
+DEVICE = "v0"  # in each host
+LOCK = "/run/lock/sparccl-network.lock"
+
+# One segment of TCP offload and a half. tbf lets so much through at once: with more, the packets of a
+# sparse step would not be shaped at all.
+BURST_BYTES = 96 * 1024
+
+
+class Busy(Exception):
+    """Another run has the hosts."""
+
+
+def run(*words, check=True):
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if check and done.returncode != 0:
+        raise RuntimeError(f"{' '.join(words)}: {done.stderr.strip() or done.returncode}")
+    return done.stdout
+
+
+def host(index):
+    return f"{PREFIX}h{index}"
+
+
+def address(index):
+    return f"10.77.0.{index + 1}"
+
+
+def shaping(rate_bits, delay_us):
+    """tc's words for a qdisc that does both: delay, and behind it the rate."""
+    tbf = ["tbf", "rate", f"{int(rate_bits)}bit", "burst", str(BURST_BYTES), "latency", "100ms"]
+    if delay_us == 0:
+        return [["root", *tbf]]
+    netem = ["root", "handle", "1:", "netem", "delay", f"{delay_us}us", "limit", "100000"]
+    return [netem, ["parent", "1:1", "handle", "2:", *tbf]]
+
+
+def remove_leftovers():
+    """Of a run that was killed; devices go with their namespaces."""
+    for line in run("ip", "netns", "list", check=False).splitlines():
+        name = line.split()[0] if line.split() else ""
+        if name.startswith(PREFIX):
+            run("ip", "netns", "del", name, check=False)
+
+
+class Network:
+    """Context manager. One at a time on a machine."""
+
+    def __init__(self, hosts):
+        self.hosts = hosts
+        self._lock = None
+
+    def __enter__(self):
+        self._lock = open(LOCK, "w", encoding="ascii")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self._lock.close()
+            raise Busy("another run of this benchmark has its hosts up: wait for it") from error
+        try:
+            remove_leftovers()
+            self._build()
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self._end()
+
+    def _end(self):
+        remove_leftovers()
+        self._lock.close()
+
+    def _build(self):
+        run("ip", "netns", "add", SWITCH)
+        run("ip", "-n", SWITCH, "link", "add", "br0", "type", "bridge", "mcast_snooping", "0")
+        run("ip", "-n", SWITCH, "link", "set", "br0", "up")
+        for i in range(self.hosts):
+            run("ip", "netns", "add", host(i))
+            run("ip", "link", "add", DEVICE, "netns", host(i), "type", "veth",
+                "peer", "name", f"p{i}", "netns", SWITCH)  # fmt: skip
+            run("ip", "-n", host(i), "addr", "add", address(i) + "/24", "dev", DEVICE)
+            run("ip", "-n", host(i), "link", "set", "lo", "up")
+            run("ip", "-n", host(i), "link", "set", DEVICE, "up")
+            run("ip", "-n", SWITCH, "link", "set", f"p{i}", "master", "br0")
+            run("ip", "-n", SWITCH, "link", "set", f"p{i}", "up")
+
+    def shape(self, rate_bits, delay_us):
+        for i in range(self.hosts):
+            for namespace, device in ((host(i), DEVICE), (SWITCH, f"p{i}")):
+                run("tc", "-n", namespace, "qdisc", "del", "dev", device, "root", check=False)
+                for words in shaping(rate_bits, delay_us):
+                    run("tc", "-n", namespace, "qdisc", "add", "dev", device, *words)
+
+    def sent_bytes(self):
+        """By each host, since it was made."""
+        sent = []
+        for i in range(self.hosts):
+            told = json.loads(run("ip", "-n", host(i), "-s", "-j", "link", "show", DEVICE))
+            sent.append(told[0]["stats64"]["tx"]["bytes"])
+        return sent
