@@ -43,11 +43,14 @@ __device__ void for_each_run(std::uint64_t count, F f) {
   constexpr unsigned each = 16 / sizeof(T);
   const std::uint64_t first = std::uint64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   const std::uint64_t step = std::uint64_t{gridDim.x} * blockDim.x;
-  const std::uint64_t runs = aligned ? count / each : 0;
-  for (std::uint64_t i = first; i < runs; i += step) {
-    f(i * each, std::integral_constant<unsigned, each>{});
+  std::uint64_t done = 0;
+  if constexpr (aligned) {
+    done = count / each * each;
+    for (std::uint64_t i = first * each; i < done; i += step * each) {
+      f(i, std::integral_constant<unsigned, each>{});
+    }
   }
-  for (std::uint64_t i = runs * each + first; i < count; i += step) {
+  for (std::uint64_t i = done + first; i < count; i += step) {
     f(i, std::integral_constant<unsigned, 1>{});
   }
 }

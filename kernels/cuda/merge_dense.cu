@@ -28,7 +28,7 @@ __global__ void __launch_bounds__(merge_threads)
   }
   for (unsigned i = threadIdx.x; i < merge_tile_size<A>; i += blockDim.x) shared.sums[i] = A(0);
   __syncthreads();
-  sum_tile<Wire, merge_tile_size<A>>(in.tiled(), tile, shared.sums, [](unsigned) {});
+  sum_tile<Wire, merge_tile_size<A>>(in, tile, shared.sums, [](unsigned) {});
   remember_tile(in, tile, shared.sums);
   unsigned done = 0;
   if constexpr (aligned) {

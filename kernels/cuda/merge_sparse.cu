@@ -30,9 +30,8 @@ __device__ void sum_sparse(const MergeArguments<Wire, A>& in, std::uint64_t tile
     if (i < merge_tile_size<A> / 32) shared.touched[i] = 0;
   }
   __syncthreads();
-  sum_tile<Wire, merge_tile_size<A>>(in.tiled(), tile, shared.sums, [&](unsigned i) {
-    atomic_or(&shared.touched[i / 32], 1u << i % 32);
-  });
+  sum_tile<Wire, merge_tile_size<A>>(
+      in, tile, shared.sums, [&](unsigned i) { atomic_or(&shared.touched[i / 32], 1u << i % 32); });
 }
 
 template <class T, class Wire, class A>

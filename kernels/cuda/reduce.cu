@@ -93,20 +93,34 @@ __device__ void write_refusal(const ReduceArguments<A>& in, std::uint32_t flags,
   store(in.outgoing.wanted, std::uint64_t{0});
 }
 
+/// As sum_tile() takes them. Where tiles begin was found in this launch, by other blocks.
+template <class A>
+struct IncomingTiles {
+  const ReduceArguments<A>& in;
+  const Packets& packets;
+
+  [[nodiscard]] __device__ unsigned world_size() const { return static_cast<unsigned>(in.ranks); }
+  [[nodiscard]] __device__ TileEntries entries_of(std::uint64_t rank, std::uint64_t tile) const {
+    const std::uint64_t* const starts = in.incoming.starts + rank * in.incoming.stride + tile;
+    return {load_shared(starts), load_shared(starts + 1)};
+  }
+};
+
 /// By one block: the sums of one tile, to its place in the list.
 template <class Wire, class A>
-__device__ void list_sums(const ReduceArguments<A>& in, const TiledPackets& packets,
-                          std::uint64_t tile, ReduceShared<A>& shared) {
+__device__ void list_sums(const ReduceArguments<A>& in, std::uint64_t tile,
+                          ReduceShared<A>& shared) {
+  const IncomingTiles<A> tiles{in, in.incoming.packets};
   constexpr unsigned each = tile_size / grid_threads;  // adjacent entries of a thread
   static_assert(32 % each == 0);
   for (unsigned i = threadIdx.x; i < tile_size; i += blockDim.x) shared.tile.sums[i] = A(0);
   for (unsigned i = threadIdx.x; i < tile_size / 32; i += blockDim.x) shared.tile.touched[i] = 0;
   std::uint64_t base = 0;
-  for (unsigned r = threadIdx.x; r < packets.world_size; r += blockDim.x) {
-    base += TileEntries(packets, r, tile).begin;
+  for (unsigned r = threadIdx.x; r < tiles.world_size(); r += blockDim.x) {
+    base += tiles.entries_of(r, tile).begin;
   }
   base = block_sum(base, shared.totals);
-  sum_tile<Wire, tile_size>(packets, tile, shared.tile.sums, [&](unsigned i) {
+  sum_tile<Wire, tile_size>(tiles, tile, shared.tile.sums, [&](unsigned i) {
     atomic_or(&shared.tile.touched[i / 32], 1u << i % 32);
   });
   const unsigned first = threadIdx.x * each;
@@ -214,10 +228,8 @@ __global__ void __launch_bounds__(grid_threads) reduce_kernel(ReduceArguments<A>
 
   const std::uint64_t tiles = (count + tile_size - 1) / tile_size;
   const TileRange range(tiles, 1);
-  const TiledPackets packets{in.incoming.packets, static_cast<unsigned>(in.ranks),
-                             in.scratch.starts, in.scratch.tiles + 1, true};
   for (std::uint64_t tile = range.begin; tile < range.end; ++tile) {
-    list_sums<Wire>(in, packets, tile, shared);
+    list_sums<Wire>(in, tile, shared);
   }
   send_best(in, tiles, range, shared);
   if (blockIdx.x != 0) return;

@@ -10,13 +10,9 @@ namespace sparccl::cuda {
 inline constexpr unsigned merge_threads = 256;
 inline constexpr unsigned ranks_at_once = 4;  // whose first entries are under way together
 
-/// Packets of all ranks, and where the entries of each tile begin in them.
-struct TiledPackets {
-  Packets packets;
-  unsigned world_size;
-  const std::uint64_t* starts;  // [world_size][stride]
-  std::uint64_t stride;
-  bool fresh;  // other blocks have found that in this launch
+/// Entries [begin, end) of a rank's packet that lie in a tile.
+struct TileEntries {
+  std::uint64_t begin, end;
 };
 
 template <class Wire, class A>
@@ -29,29 +25,21 @@ struct MergeArguments {
   A* sent_ratios;
   A divisor;
 
-  [[nodiscard]] __device__ TiledPackets tiled() const {
-    return {packets, static_cast<unsigned>(shape.world_size), work.starts, work.merge_tiles + 1,
-            false};
+  [[nodiscard]] __device__ unsigned world_size() const {
+    return static_cast<unsigned>(shape.world_size);
   }
-};
-
-/// Entries [begin, end) of a rank's packet that lie in a tile.
-struct TileEntries {
-  std::uint64_t begin, end;
-
-  __device__ TileEntries(const TiledPackets& in, std::uint64_t rank, std::uint64_t tile) {
-    const std::uint64_t* const starts = in.starts + rank * in.stride + tile;
-    begin = in.fresh ? load_shared(starts) : load(starts);
-    end = in.fresh ? load_shared(starts + 1) : load(starts + 1);
+  [[nodiscard]] __device__ TileEntries entries_of(std::uint64_t rank, std::uint64_t tile) const {
+    const std::uint64_t* const starts = work.starts + rank * (work.merge_tiles + 1) + tile;
+    return {load(starts), load(starts + 1)};
   }
 };
 
 /// sums[tile_entries] of the tile, which must be zero. touch(index in tile): for each entry of each
-/// rank.
-template <class Wire, std::size_t tile_entries, class A, class Touch>
-__device__ void sum_tile(const TiledPackets& in, std::uint64_t tile, A* sums, Touch touch) {
+/// rank. in: has packets, world_size() and entries_of() as above.
+template <class Wire, std::size_t tile_entries, class In, class A, class Touch>
+__device__ void sum_tile(const In& in, std::uint64_t tile, A* sums, Touch touch) {
   constexpr unsigned mask = tile_entries - 1;
-  const unsigned world = in.world_size;
+  const unsigned world = in.world_size();
   for (unsigned base = 0; base < world; base += ranks_at_once) {
     std::uint64_t next[ranks_at_once], end[ranks_at_once];
     unsigned index[ranks_at_once];
@@ -60,7 +48,7 @@ __device__ void sum_tile(const TiledPackets& in, std::uint64_t tile, A* sums, To
     for (unsigned j = 0; j < ranks_at_once; ++j) {
       next[j] = end[j] = 0;
       if (base + j >= world) continue;
-      const TileEntries entries(in, base + j, tile);
+      const TileEntries entries = in.entries_of(base + j, tile);
       next[j] = entries.begin + threadIdx.x;
       end[j] = entries.end;
     }
@@ -97,7 +85,7 @@ __device__ void remember_tile(const MergeArguments<Wire, A>& in, std::uint64_t t
   const auto rank = static_cast<std::size_t>(in.shape.rank);
   const std::uint16_t* const offsets = in.packets.of(in.packets.first.offsets, rank);
   const auto* values = static_cast<const Wire*>(in.packets.of(in.packets.first.values, rank));
-  const TileEntries own(in.tiled(), rank, tile);
+  const TileEntries own = in.entries_of(rank, tile);
   for (std::uint64_t i = own.begin + threadIdx.x; i < own.end; i += blockDim.x) {
     const std::uint16_t offset = load(offsets + i);
     const A sent = static_cast<A>(Convert<Wire>::up(load(values + i)));

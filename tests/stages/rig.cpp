@@ -85,6 +85,20 @@ void Rig::pack() {
   backend_->pack(plan_, step_, memory_, work_.get(), packets_[index(plan_.rank)]);
 }
 
+std::uint64_t Rig::tell_finite() {
+  const Backend::Buffer flag = backend_->allocate(sizeof(std::uint64_t));
+  backend_->tell_finite(plan_, step_, work_.get(), static_cast<std::uint64_t*>(flag.get()));
+  return download(static_cast<const std::uint64_t*>(flag.get()), 1)[0];
+}
+
+void Rig::hear_finite(const std::vector<std::uint64_t>& flags) {
+  const Backend::Buffer there = backend_->allocate(flags.size() * sizeof(std::uint64_t));
+  upload(there.get(), flags.data(), flags.size() * sizeof(std::uint64_t));
+  backend_->hear_finite(plan_, step_, memory_, work_.get(),
+                        static_cast<const std::uint64_t*>(there.get()), flags.size());
+  backend_->finish(nullptr);
+}
+
 void Rig::produce(const Vector& gradient, double scale, std::uint64_t seed) {
   accumulate(gradient, scale, seed);
   select();

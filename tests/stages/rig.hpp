@@ -57,6 +57,8 @@ class Rig {
   void accumulate(const Vector& gradient, double scale = 1.0, std::uint64_t seed = 0);
   void select() { backend_->select(plan_, step_, memory_, work_.get()); }
   void pack();
+  [[nodiscard]] std::uint64_t tell_finite();
+  void hear_finite(const std::vector<std::uint64_t>& flags);
 
   /// Copies another rank's packet into this rank's slot for it.
   void receive(const Rig& from);
