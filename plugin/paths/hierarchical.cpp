@@ -3,6 +3,11 @@
 //
 // The residual of a shard lies where the shard does in the tensor's residual; the rest of that is
 // zero, since what a rank's gradient adds elsewhere belongs to the others of its node.
+#include <algorithm>
+#include <cstddef>
+#include <numeric>
+#include <vector>
+
 #include "hierarchy.hpp"
 #include "paths/packets.hpp"
 #include "paths/routes.hpp"
@@ -54,10 +59,14 @@ class HierarchicalRoute final : public Route {
   /// Every rank's residual to the rank of its node whose shard it falls into.
   void enter(Stream stream) override {
     const Memory& memory = tensor_.memory;
+    const bool fits = fits_history();
     hierarchy_.inside->reduce_scatter(memory.residual, sum_.get(), whole_.count,
                                       whole_.accumulator(), stream);
     backend().clear(memory.residual, whole_.count * width(), stream);
     backend().copy(residual(), sum_.get(), shard_bytes(), stream);
+    if (!fits) {
+      backend().clear(memory.sent_per_block, whole_.blocks() * sizeof(std::uint32_t), stream);
+    }
   }
 
   int exchanges() const noexcept override { return 4; }
@@ -110,6 +119,24 @@ class HierarchicalRoute final : public Route {
   }
 
  private:
+  /// A state may have been saved where nodes had fewer ranks, and shards were longer.
+  [[nodiscard]] bool fits_history() const {
+    const Memory& memory = tensor_.memory;
+    std::vector<std::uint32_t> per_block(whole_.blocks());
+    backend().download(per_block.data(), memory.sent_per_block,
+                       per_block.size() * sizeof(per_block[0]));
+    const std::size_t own = plan_.blocks();
+    const auto behind = per_block.begin() + static_cast<std::ptrdiff_t>(own);
+    if (std::any_of(behind, per_block.end(), [](std::uint32_t size) { return size != 0; })) {
+      return false;
+    }
+    if (per_block[own - 1] == 0) return true;
+    const auto entries = std::accumulate(per_block.begin(), behind, std::size_t{0});
+    std::uint16_t last = 0;
+    backend().download(&last, memory.sent_offsets + (entries - 1), sizeof(last));
+    return (own - 1) * block_size + last < plan_.count;
+  }
+
   void widen(const Run& run) {
     if (!narrow()) return;
     tensor_.observer.timed(Stage::accumulate, [&] {
