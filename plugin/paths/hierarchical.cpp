@@ -30,6 +30,13 @@ Plan shard_plan(const Plan& whole, const Hierarchy& hierarchy, const Shard& shar
   return plan;
 }
 
+/// Of the last place, whose shard is the longest: a transport may make the exchanges of all places
+/// one, for which they must be of one size.
+std::size_t longest_packet(const Plan& whole, const Hierarchy& hierarchy) {
+  const Shard last(whole.count, hierarchy.each, hierarchy.each - 1);
+  return wire::layout(shard_plan(whole, hierarchy, last)).bytes;
+}
+
 class HierarchicalRoute final : public Route {
  public:
   HierarchicalRoute(const RouteContext& tensor, const Plan& plan, Hierarchy& hierarchy)
@@ -41,7 +48,7 @@ class HierarchicalRoute final : public Route {
         scratch_bytes_(tensor.backend().workspace_bytes(plan_)),
         scratch_(tensor.backend().allocate(scratch_bytes_)),
         packets_(tensor.backend(), plan_, Packets::Kind::whole, plan_.world_size, plan_.rank,
-                 plan_.rank + 1),
+                 plan_.rank + 1, longest_packet(plan, hierarchy)),
         sum_(tensor.backend().allocate(shard_bytes())),
         flags_(tensor.backend().allocate(flags_bytes())),
         wide_(tensor.backend().allocate(narrow() ? whole_.count * sizeof(float) : 0)),
