@@ -32,7 +32,7 @@ struct Descriptor {
   std::int32_t non_finite;
   double mu;
   std::int32_t path;
-  std::int32_t reserved;
+  std::uint32_t course;
   std::uint64_t name_hash;
   char name[64];  // cut, for messages
 };
@@ -54,6 +54,7 @@ Descriptor describe(const Call& call) {
   d.non_finite = static_cast<std::int32_t>(call.non_finite);
   d.mu = call.mu;
   d.path = static_cast<std::int32_t>(call.path);
+  d.course = call.course;
   d.name_hash = XXH64(call.name.data(), call.name.size(), 0);
   std::memcpy(d.name, call.name.data(), std::min(call.name.size(), sizeof(d.name) - 1));
   return d;
@@ -78,6 +79,11 @@ std::string show(const Descriptor& d) {
     text << ", wire " << name_of(static_cast<DataType>(d.wire)) << ", mu " << d.mu
          << ", distortion " << d.distortion << ", non-finite policy " << d.non_finite << ", path "
          << name_of(static_cast<Path>(d.path));
+    if (d.course >= Call::loaded_ranges) {
+      text << " with ranges of a saved state, checksum " << d.course - Call::loaded_ranges;
+    } else if (d.course != 0) {
+      text << " being tried by auto, call " << d.course;
+    }
   }
   text << ", " << name_of(static_cast<Reduction>(d.reduction)) << ")";
   return text.str();

@@ -38,6 +38,11 @@ struct Call {
   NonFinite non_finite = NonFinite::propagate;
   double mu = 0;
   Path path = Path::dense;
+  /// What this call and the next depend on besides, alike on all ranks: which one of the trials of
+  /// Path::automatic this is, from 1; or loaded_ranges and 31 bits of a hash of the ranges of
+  /// Path::split that came with a state; or 0.
+  std::uint32_t course = 0;
+  static constexpr std::uint32_t loaded_ranges = 0x80000000u;
 };
 
 class Communicator::Impl {

@@ -26,6 +26,7 @@ PathChoice::PathChoice(const Predictions& predictions, bool may_try) {
 void PathChoice::took(double seconds) {
   Candidate& candidate = candidates_[trying_];
   candidate.seconds.push_back(seconds);
+  ++calls_;
   if (candidate.seconds.size() == warmups + measured) ++trying_;
 }
 

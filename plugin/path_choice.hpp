@@ -3,6 +3,7 @@
 // that is told the same figures decides alike, at the same call.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,8 @@ class PathChoice {
   [[nodiscard]] bool settled() const noexcept { return candidates_.size() == 1; }
   /// The one to take now.
   [[nodiscard]] Path path() const noexcept { return candidates_[trying_].path; }
+  /// That it was told of so far.
+  [[nodiscard]] std::uint32_t calls() const noexcept { return calls_; }
   [[nodiscard]] const std::string& reason() const noexcept { return reason_; }
 
   /// Of a call on path(), while it is not settled.
@@ -43,6 +46,7 @@ class PathChoice {
 
   std::vector<Candidate> candidates_;
   std::size_t trying_ = 0;
+  std::uint32_t calls_ = 0;
   std::string predicted_;
   std::string reason_;
 };

@@ -158,7 +158,8 @@ Call SparseAllreduce::Impl::call(Reduction reduction) const {
           .distortion = plan_.distortion,
           .non_finite = options_.non_finite,
           .mu = plan_.mu,
-          .path = path_};
+          .path = path_,
+          .course = choice_ && !choice_->settled() ? choice_->calls() + 1 : loaded_ranges_};
 }
 
 void SparseAllreduce::Impl::require_arguments(const void* gradient, double loss_scale,
@@ -239,8 +240,16 @@ void SparseAllreduce::Impl::require_policy(const Options& options) const {
                   "calls return before the gradient is read; found error");
 }
 
+/// A path that is being tried may be followed by one that has no sparse result, in this very call.
 void SparseAllreduce::Impl::require_path_of_sparse() const {
-  if (path_ == Path::allgather || path_ == Path::split) return;
+  const bool stays = !choice_ || choice_->settled();
+  if (stays && (path_ == Path::allgather || path_ == Path::split)) return;
+  if (!stays) {
+    throw Error(Result::invalid_usage,
+                about(name_) +
+                    "sparse(): expected path allgather or split, found auto, which is "
+                    "still being tried: make some dense calls before");
+  }
   throw Error(Result::invalid_usage,
               about(name_) + "sparse(): expected path allgather or split, found " + name_of(path_));
 }
@@ -255,6 +264,7 @@ void SparseAllreduce::Impl::take_route(Path path, std::unique_ptr<Route> route) 
   path_ = path;
   route_ = std::move(route);
   entered_ = false;
+  loaded_ranges_ = 0;
   memory_.bounds = memory_.demand = nullptr;
   if (route_ != nullptr) route_->install(memory_);
 }
@@ -271,16 +281,30 @@ void SparseAllreduce::Impl::make_ready(Stream stream) {
   }
   if (route_ == nullptr) make_route_now();
   if (entered_) return;
-  communicator_->carry_out(name_, [&] { route_->enter(stream); });
+  try {
+    communicator_->carry_out(name_, [&] { route_->enter(stream); });
+  } catch (...) {
+    if (communicator_->transport().keeps_buffers_after_failure()) {
+      route_->keep_buffers();
+      static_cast<void>(residual_.release());  // which may be on its way
+    }
+    throw;
+  }
   entered_ = true;
 }
 
 /// A path that the ranks' nodes do not allow is refused by all of them alike, and harms nothing.
-void SparseAllreduce::Impl::make_route_now() try {
-  take_route(path_, make_route(path_, context(), plan_, options_));
-} catch (const Error& error) {
-  if (error.code() != Result::invalid_argument) communicator_->fail(error);
-  throw;
+void SparseAllreduce::Impl::make_route_now() {
+  try {
+    take_route(path_, make_route(path_, context(), plan_, options_));
+  } catch (const Error& error) {
+    if (error.code() != Result::invalid_argument) communicator_->fail(error);
+    throw;
+  } catch (const std::exception& exception) {  // of this rank alone: the others must not wait
+    const Error error(Result::system_error, about(name_) + exception.what());
+    communicator_->fail(error);
+    throw error;
+  }
 }
 
 Path SparseAllreduce::Impl::choose_path(Stream stream) {
@@ -292,7 +316,7 @@ Path SparseAllreduce::Impl::choose_path(Stream stream) {
   }
   if (choice_->tried()) {
     std::vector<double> figures = choice_->figures();
-    ProbeClock(*communicator_, stream).slowest(figures);
+    communicator_->carry_out(name_, [&] { ProbeClock(*communicator_, stream).slowest(figures); });
     choice_->settle(figures);
   }
   return choice_->path();
@@ -373,11 +397,27 @@ void SparseAllreduce::Impl::adopt(StateCopy state) {
   History history =
       make_history(backend(), plan_, std::max(state.offsets.size(), std::size_t{plan_.k}), memory);
   backend().finish_all();
+  const std::uint32_t ranges = course_of(state);
   put_state(backend(), state, memory);
   history_ = std::move(history);
   memory_ = memory;
   choice_.reset();
   take_route(path, std::move(route));
+  loaded_ranges_ = ranges;
+}
+
+/// Ranks whose ranges differ would add up entries of different positions: they have to be told
+/// apart before. A state that was saved from here, or from a rank that went on, may be loaded by
+/// one alone.
+std::uint32_t SparseAllreduce::Impl::course_of(const StateCopy& state) const {
+  if (state.ranges.empty()) return 0;
+  if (memory_.bounds != nullptr) {
+    std::vector<std::uint64_t> present(state.ranges.size());
+    communicator_->backend().download(present.data(), memory_.bounds,
+                                      present.size() * sizeof(present[0]));
+    if (present == state.ranges) return loaded_ranges_;
+  }
+  return Call::loaded_ranges | hash_of_ranges(state);
 }
 
 void SparseAllreduce::Impl::save(const std::filesystem::path& path) const {

@@ -64,6 +64,7 @@ class SparseAllreduce::Impl {
 
   [[nodiscard]] StateCopy state() const;
   void adopt(StateCopy state);
+  [[nodiscard]] std::uint32_t course_of(const StateCopy& state) const;
   [[nodiscard]] RouteContext context() noexcept {
     return {*communicator_, name_, memory_, observer_};
   }
@@ -119,6 +120,7 @@ class SparseAllreduce::Impl {
   Path path_ = Path::automatic;       // that was asked for or chosen; automatic: not chosen yet
   std::unique_ptr<Route> route_;      // its; null: made by the next call, which is collective
   bool entered_ = false;              // by route_
+  std::uint32_t loaded_ranges_ = 0;   // Call::course of ranges that came with a state, or 0
   std::optional<PathChoice> choice_;  // under Path::automatic, once a call was made
   StageListener stage_listener_;
   StageSeconds seconds_, last_seconds_;

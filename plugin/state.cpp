@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <limits>
 #include <numeric>
 #include <span>
 #include <sstream>
@@ -160,6 +161,11 @@ void require_sound(const std::filesystem::path& path, const Plan& plan, const St
     if (bounds.front() != 0 || bounds.back() != plan.count || !std::ranges::is_sorted(bounds)) {
       reject(path, "ranges", "bounds that ascend from 0 to the count", "others");
     }
+    std::uint64_t most = std::numeric_limits<std::uint64_t>::max();
+    for (const std::uint64_t demand : std::span(state.ranges).subspan(bounds.size())) {
+      if (demand > most) reject(path, "ranges", "demand that adds up in 64 bits", "more");
+      most -= demand;
+    }
   }
   visit_accumulator(plan.accumulator(), [&]<class A>(Tag<A>) {
     const std::span<const A> residual(reinterpret_cast<const A*>(state.residual.data()),
@@ -232,6 +238,11 @@ void forget_path(StateCopy& state) {
   state.offsets.clear();
   state.ratios.clear();
   state.ranges.clear();
+}
+
+std::uint32_t hash_of_ranges(const StateCopy& state) noexcept {
+  const std::size_t bytes = state.ranges.size() * sizeof(state.ranges[0]);
+  return static_cast<std::uint32_t>(XXH3_64bits(state.ranges.data(), bytes) >> 33);
 }
 
 void write_state(std::ostream& out, const StateOwner& owner, const StateCopy& state) {

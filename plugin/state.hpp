@@ -39,6 +39,9 @@ struct StateCopy {
 /// Without history and ranges: those of one path mean nothing to another.
 void forget_path(StateCopy& state);
 
+/// In 31 bits.
+[[nodiscard]] std::uint32_t hash_of_ranges(const StateCopy& state) noexcept;
+
 /// Backend memory to the host's and back. Nothing may be under way on the device. `to` has room for
 /// the history.
 [[nodiscard]] StateCopy copy_state(const Backend& backend, const Plan& plan, const Memory& from);

@@ -57,7 +57,9 @@ void conclude_dense(const Plan& plan, const Step& step, const Memory& memory, vo
   });
   if (!finite) {
     fill_nan(plan, output);
-    return conclude(step, memory, workspace, {Verdict::Kind::non_finite}, 0);
+    conclude(step, memory, workspace, {Verdict::Kind::non_finite}, 0);
+    ++*memory.step;  // as count_dense(), which another rank may have taken, and knows no verdict
+    return;
   }
   visit_floating(plan.type, [&]<class T>(Tag<T>) {
     keep_rest<T>(plan, step, memory);  // before the result, which may be the gradient

@@ -49,11 +49,12 @@ class DenseRoute final : public Route {
   void finish(const Run& run) override {
     tensor_.observer.timed(Stage::merge, [&] {
       const Memory& memory = tensor_.memory;
+      const std::uint64_t entries_before = memory.report->entries;
       if (direct_) {
         backend().count_dense(plan_, run.step, memory, scratch_.get());
       } else {
         backend().conclude_dense(plan_, run.step, memory, scratch_.get(), sum_.get(), run.output);
-        if (residual_ == Residual::unknown) sent_with_ = *memory.report;
+        if (residual_ == Residual::unknown) entries_before_ = entries_before;
         if (residual_ == Residual::unknown) residual_ = Residual::sent;
       }
     });
@@ -68,17 +69,11 @@ class DenseRoute final : public Route {
   enum class Residual { unknown, sent, zero };
 
   /// Of types that travel as they are, nothing is left over: once a step with a sum is done, the
-  /// residual is zero. On a device the report may tell of it some steps later.
+  /// residual is zero. On a device the report may tell of it some steps later, one number after the
+  /// other: this one alone says that there was a step, and that it had a sum.
   void look_at_report() {
     if (residual_ != Residual::sent || plan_.type != plan_.accumulator()) return;
-    const Report& report = *tensor_.memory.report;
-    const std::uint64_t finite = report.steps - report.non_finite_steps;
-    const bool blocking = !tensor_.communicator.asynchronous();
-    const Report& before = sent_with_;
-    if (blocking ? report.verdict.kind == Verdict::Kind::sum
-                 : finite > before.steps - before.non_finite_steps) {
-      residual_ = Residual::zero;
-    }
+    if (tensor_.memory.report->entries > entries_before_) residual_ = Residual::zero;
   }
 
   /// The stages of this path need no more of a workspace than its header.
@@ -99,7 +94,7 @@ class DenseRoute final : public Route {
   Backend::Buffer scratch_;
   Backend::Buffer sum_;  // [count] type
   Residual residual_ = Residual::unknown;
-  Report sent_with_;  // as it was when the step that sends the residual was enqueued
+  std::uint64_t entries_before_ = 0;  // of the report, when a step that sends it was enqueued
   bool direct_ = false;
 };
 

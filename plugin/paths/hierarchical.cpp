@@ -3,6 +3,11 @@
 //
 // The residual of a shard lies where the shard does in the tensor's residual; the rest of that is
 // zero, since what a rank's gradient adds elsewhere belongs to the others of its node.
+#include <algorithm>
+#include <cstddef>
+#include <numeric>
+#include <vector>
+
 #include "hierarchy.hpp"
 #include "paths/packets.hpp"
 #include "paths/routes.hpp"
@@ -25,6 +30,13 @@ Plan shard_plan(const Plan& whole, const Hierarchy& hierarchy, const Shard& shar
   return plan;
 }
 
+/// Of the last place, whose shard is the longest: a transport may make the exchanges of all places
+/// one, for which they must be of one size.
+std::size_t longest_packet(const Plan& whole, const Hierarchy& hierarchy) {
+  const Shard last(whole.count, hierarchy.each, hierarchy.each - 1);
+  return wire::layout(shard_plan(whole, hierarchy, last)).bytes;
+}
+
 class HierarchicalRoute final : public Route {
  public:
   HierarchicalRoute(const RouteContext& tensor, const Plan& plan, Hierarchy& hierarchy)
@@ -36,11 +48,12 @@ class HierarchicalRoute final : public Route {
         scratch_bytes_(tensor.backend().workspace_bytes(plan_)),
         scratch_(tensor.backend().allocate(scratch_bytes_)),
         packets_(tensor.backend(), plan_, Packets::Kind::whole, plan_.world_size, plan_.rank,
-                 plan_.rank + 1),
+                 plan_.rank + 1, longest_packet(plan, hierarchy)),
         sum_(tensor.backend().allocate(shard_bytes())),
         flags_(tensor.backend().allocate(flags_bytes())),
         wide_(tensor.backend().allocate(narrow() ? whole_.count * sizeof(float) : 0)),
-        result_(tensor.backend().allocate(narrow() ? shard_bytes() : 0)) {}
+        result_(tensor.backend().allocate(narrow() ? shard_bytes() : 0)),
+        apart_(tensor.backend().allocate(is_apart() ? shard_bytes() : 0)) {}
 
   Path path() const noexcept override { return Path::hierarchical; }
 
@@ -48,16 +61,22 @@ class HierarchicalRoute final : public Route {
     const std::size_t wide = narrow() ? whole_.count * sizeof(float) + shard_bytes() : 0;
     return {static_cast<std::size_t>(plan_.world_size - 1) * packets_.packet_bytes(),
             packets_.packet_bytes(),
-            scratch_bytes_ + packets_.bytes() + shard_bytes() + flags_bytes() + wide};
+            scratch_bytes_ + packets_.bytes() + shard_bytes() + flags_bytes() + wide +
+                (is_apart() ? shard_bytes() : 0)};
   }
 
   /// Every rank's residual to the rank of its node whose shard it falls into.
   void enter(Stream stream) override {
     const Memory& memory = tensor_.memory;
+    const bool fits = fits_history();
     hierarchy_.inside->reduce_scatter(memory.residual, sum_.get(), whole_.count,
                                       whole_.accumulator(), stream);
     backend().clear(memory.residual, whole_.count * width(), stream);
-    backend().copy(residual(), sum_.get(), shard_bytes(), stream);
+    backend().copy(place(), sum_.get(), shard_bytes(), stream);
+    if (is_apart()) backend().copy(apart_.get(), place(), shard_bytes(), stream);
+    if (!fits) {
+      backend().clear(memory.sent_per_block, whole_.blocks() * sizeof(std::uint32_t), stream);
+    }
   }
 
   int exchanges() const noexcept override { return 4; }
@@ -91,10 +110,13 @@ class HierarchicalRoute final : public Route {
     }
   }
 
-  void finish(const Run&) override {}
+  void finish(const Run& run) override {
+    if (is_apart()) backend().copy(place(), apart_.get(), shard_bytes(), run.step.stream);
+  }
 
   void take_back(const Run& run) override {
     backend().restore(plan_, step_of(run), memory(), scratch_.get());
+    finish(run);
   }
 
   void keep_buffers() noexcept override {
@@ -110,6 +132,24 @@ class HierarchicalRoute final : public Route {
   }
 
  private:
+  /// A state may have been saved where nodes had fewer ranks, and shards were longer.
+  [[nodiscard]] bool fits_history() const {
+    const Memory& memory = tensor_.memory;
+    std::vector<std::uint32_t> per_block(whole_.blocks());
+    backend().download(per_block.data(), memory.sent_per_block,
+                       per_block.size() * sizeof(per_block[0]));
+    const std::size_t own = plan_.blocks();
+    const auto behind = per_block.begin() + static_cast<std::ptrdiff_t>(own);
+    if (std::any_of(behind, per_block.end(), [](std::uint32_t size) { return size != 0; })) {
+      return false;
+    }
+    if (per_block[own - 1] == 0) return true;
+    const auto entries = std::accumulate(per_block.begin(), behind, std::size_t{0});
+    std::uint16_t last = 0;
+    backend().download(&last, memory.sent_offsets + (entries - 1), sizeof(last));
+    return (own - 1) * block_size + last < plan_.count;
+  }
+
   void widen(const Run& run) {
     if (!narrow()) return;
     tensor_.observer.timed(Stage::accumulate, [&] {
@@ -166,9 +206,15 @@ class HierarchicalRoute final : public Route {
     memory.residual = residual();
     return memory;
   }
+  /// Stages take residuals that begin at whole lines, which a shard may not: then it lies apart
+  /// during a step.
   [[nodiscard]] std::byte* residual() const {
+    return is_apart() ? static_cast<std::byte*>(apart_.get()) : place();
+  }
+  [[nodiscard]] std::byte* place() const {
     return static_cast<std::byte*>(tensor_.memory.residual) + shard_.begin * width();
   }
+  [[nodiscard]] bool is_apart() const noexcept { return shard_.begin * width() % 64 != 0; }
 
   /// Sums of 16-bit floats are made, and their residual kept, in float.
   [[nodiscard]] bool narrow() const noexcept { return whole_.type != whole_.accumulator(); }
@@ -194,6 +240,7 @@ class HierarchicalRoute final : public Route {
   Backend::Buffer flags_;   // [each] u64: whose sums are not finite
   Backend::Buffer wide_;    // [count] float, of a 16-bit gradient
   Backend::Buffer result_;  // [shard] float, of a 16-bit tensor
+  Backend::Buffer apart_;   // [shard] its residual, where that does not begin at a line
 };
 
 }  // namespace

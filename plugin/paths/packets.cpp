@@ -1,12 +1,14 @@
 #include "paths/packets.hpp"
 
+#include <algorithm>
+
 namespace sparccl {
 
 Packets::Packets(Backend& backend, const Plan& plan, Kind kind, int size, int first_own,
-                 int last_own)
+                 int last_own, std::size_t least_bytes)
     : slots_(nullptr, nullptr),
-      packet_bytes_(kind == Kind::whole ? wire::layout(plan).bytes
-                                        : wire::range_layout(plan).bytes) {
+      packet_bytes_(std::max(least_bytes, kind == Kind::whole ? wire::layout(plan).bytes
+                                                              : wire::range_layout(plan).bytes)) {
   slots_ = backend.allocate(static_cast<std::size_t>(size) * packet_bytes_);
   for (int i = 0; i < size; ++i) {
     std::byte* const at = slots() + static_cast<std::size_t>(i) * packet_bytes_;

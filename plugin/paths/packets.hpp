@@ -13,8 +13,10 @@ class Packets {
   /// Which header they have.
   enum class Kind { whole, range };
 
-  /// `size` packets of the plan, with the identity in those of [first_own, last_own).
-  Packets(Backend& backend, const Plan& plan, Kind kind, int size, int first_own, int last_own);
+  /// `size` packets of the plan, with the identity in those of [first_own, last_own). Each takes
+  /// least_bytes or more.
+  Packets(Backend& backend, const Plan& plan, Kind kind, int size, int first_own, int last_own,
+          std::size_t least_bytes = 0);
 
   [[nodiscard]] std::byte* slots() const noexcept { return static_cast<std::byte*>(slots_.get()); }
   [[nodiscard]] std::byte* slot(int index) const noexcept {

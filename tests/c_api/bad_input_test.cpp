@@ -38,7 +38,7 @@ void expect_refused(const sparcclConfig_t& config, const std::string& part) {
 TEST(BadConfig, OfAnotherSizeMagicOrVersion) {
   const std::string size = std::to_string(sizeof(sparcclConfig_t));
   expect_refused(config_with([](auto& c) { c.size = 0; }), "config.size: expected " + size);
-  expect_refused(config_with([](auto& c) { c.size += 8; }), "found 72");
+  expect_refused(config_with([](auto& c) { c.size += 8; }), "found 80");
   expect_refused(config_with([](auto& c) { c.magic = 0; }),
                  "config.magic: expected 0x7370636c, found 0x0");
   expect_refused(config_with([](auto& c) { c.version = 300; }),

@@ -1,6 +1,12 @@
 // Path::automatic: all ranks take the same path at the same call, whatever each of them measured.
+#include <cstdlib>
+#include <filesystem>
+
+#include <unistd.h>
+
 #include <gtest/gtest.h>
 
+#include "calibration.hpp"
 #include "path_choice.hpp"
 #include "sparse_allreduce.hpp"
 #include "world.hpp"
@@ -81,6 +87,65 @@ TEST(AutomaticPath, IsOneForAllRanks) {
     static_cast<void>(world.step(integer_gradients(shape, 9, random)));
     EXPECT_NE(world.tensor(0).stats().path, Path::automatic);
   }
+}
+
+/// Tensors on a machine where everything costs nothing, so that each path is tried.
+class TriedPaths : public testing::Test {
+ protected:
+  TriedPaths() : world_(tried) {
+    file_ =
+        std::filesystem::path(testing::TempDir()) / ("sparccl_free_" + std::to_string(getpid()));
+    Costs free;
+    free.machine = machine_of(world_.tensor(0).impl().communicator());
+    free.stages.pass.points = free.stages.result.points = {{1, 0}};
+    save_costs(free, file_);
+    setenv("SPARCCL_CALIBRATION", file_.c_str(), 1);
+  }
+  ~TriedPaths() override {
+    unsetenv("SPARCCL_CALIBRATION");
+    std::filesystem::remove(file_);
+  }
+
+  /// Until a call was a trial of `path`.
+  void reach(Path path) {
+    const std::vector<Vector> gradients(4, Vector(tried.count, 1.0));
+    do {
+      static_cast<void>(world_.step(gradients));
+      const Stats stats = world_.tensor(0).stats();
+      ASSERT_EQ(stats.path_reason.rfind("being tried", 0), 0u) << stats.path_reason;
+    } while (world_.tensor(0).stats().path != path);
+  }
+
+  static constexpr Shape tried{
+      .ranks = 4, .count = 1'000, .k = 333, .path = Path::automatic, .ranks_per_node = 2};
+  World world_;
+  std::filesystem::path file_;
+};
+
+/// The next call may be on a path that has none.
+TEST_F(TriedPaths, HaveNoSparseResult) {
+  ASSERT_NO_FATAL_FAILURE(reach(Path::split));
+  for (std::size_t t = 1; t < PathChoice::warmups + PathChoice::measured; ++t) {
+    static_cast<void>(world_.step(std::vector<Vector>(4, Vector(tried.count))));
+  }
+  ASSERT_EQ(world_.tensor(0).stats().path, Path::split) << "the next is hierarchical";
+  world_.each([&](SparseAllreduce& tensor, int) {
+    expect_error([&] { static_cast<void>(run_sparse(tensor, Bytes(4'000))); },
+                 Result::invalid_usage, {"fc1.weight", "sparse()", "tried"});
+  });
+  ASSERT_NO_FATAL_FAILURE(reach(Path::hierarchical));
+}
+
+/// A rank that asks for the path that the others try just now would stay on it alone.
+TEST_F(TriedPaths, AreLeftByAllRanksOrNone) {
+  ASSERT_NO_FATAL_FAILURE(reach(Path::allgather));
+  world_.tensor(2).set_path(Path::allgather);
+  world_.each([&](SparseAllreduce& tensor, int) {
+    expect_error([&] { static_cast<void>(run(tensor, Bytes(4'000))); }, Result::mismatch,
+                 {"path allgather being tried by auto, call", "rank 2", "path allgather, sum"});
+  });
+  world_.each([](SparseAllreduce& tensor, int) { tensor.set_path(Path::allgather); });
+  static_cast<void>(world_.step(std::vector<Vector>(4, Vector(tried.count))));
 }
 
 TEST(AutomaticPath, IsAllgatherWhereCalibrationIsOff) {

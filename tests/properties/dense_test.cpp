@@ -1,5 +1,7 @@
 // Density 1 is the dense allreduce, bit for bit with exactly representable inputs. Zeros compare by
 // value: a dense sum of -0 is -0, a sparse one is scattered into +0.
+#include <limits>
+
 #include <gtest/gtest.h>
 
 #include "world.hpp"
@@ -67,6 +69,23 @@ TEST(DensityOne, EqualsTheDenseAllreduceOfRealNumbers) {
                   to_doubles(type, buffer.data(), shape.count));
       });
     }
+  }
+}
+
+/// Without a residual a rank sends its gradient as it is, and looks at no result; one that has a
+/// loss scale does. Both are in the same step afterwards, whatever the sum was.
+TEST(DensePath, CountsStepsAlikeWhateverTheSumIs) {
+  const Shape shape{.ranks = 2, .count = 1'000, .k = 10, .path = Path::dense};
+  World world(shape);
+  const auto gradients = std::vector<Vector>(2, Vector(shape.count, 1.0));
+  static_cast<void>(world.step(gradients));
+  world.each([&](SparseAllreduce& tensor, int rank) {
+    const Vector bad(shape.count, std::numeric_limits<double>::quiet_NaN());
+    static_cast<void>(run(tensor, to_bytes(shape.type, bad), rank == 0 ? 1.0 : 2.0));
+  });
+  const Vector sum(shape.count, 2.0);
+  for (const Bytes& result : world.step(gradients)) {
+    ASSERT_EQ(to_doubles(shape.type, result.data(), shape.count), sum);
   }
 }
 

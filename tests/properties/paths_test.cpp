@@ -238,5 +238,47 @@ TEST(Hierarchy, NeedsNodesOfEquallyManyRanks) {
   }
 }
 
+/// A history of longer shards does not belong to these; the residual does.
+TEST(Hierarchy, TakesStatesOfNodesOfOtherSizes) {
+  if (rounds(32) == 1) GTEST_SKIP() << "every call is slow here";
+  const auto folder =
+      std::filesystem::path(testing::TempDir()) / ("sparccl_nodes_" + std::to_string(getpid()));
+  std::filesystem::create_directories(folder);
+  const auto file = [&](int rank) { return folder / std::to_string(rank); };
+  Shape shape{.ranks = 8,
+              .count = 300'000,
+              .k = 60'000,
+              .mu = 1,
+              .path = Path::hierarchical,
+              .ranks_per_node = 2};
+  std::mt19937_64 random(790);
+  World pairs(shape);
+  static_cast<void>(pairs.step(integer_gradients(shape, 9, random)));
+  pairs.each([&](SparseAllreduce& tensor, int rank) { tensor.save(file(rank)); });
+  shape.ranks_per_node = 4;
+  World fours(shape);
+  fours.each([&](SparseAllreduce& tensor, int rank) { tensor.load(file(rank)); });
+  Vector balance(shape.count);
+  for (const Vector& residual : pairs.residuals()) {
+    for (std::size_t i = 0; i < shape.count; ++i) balance[i] += residual[i];
+  }
+  const auto gradients = integer_gradients(shape, 9, random);
+  const Bytes result = fours.step(gradients)[0];
+  for (std::size_t i = 0; i < shape.count; ++i) {
+    for (const Vector& gradient : gradients) balance[i] += gradient[i];
+    balance[i] -= load(shape.type, result.data(), i);
+  }
+  fours.each([&](SparseAllreduce& tensor, int rank) {
+    ASSERT_EQ(history_entries_of(tensor), tensor.stats().last_entries) << rank;
+    tensor.save(file(rank));
+    tensor.load(file(rank));
+  });
+  for (const Vector& residual : fours.residuals()) {
+    for (std::size_t i = 0; i < shape.count; ++i) balance[i] -= residual[i];
+  }
+  EXPECT_EQ(balance, Vector(shape.count, 0.0));
+  std::filesystem::remove_all(folder);
+}
+
 }  // namespace
 }  // namespace sparccl::test

@@ -176,5 +176,26 @@ TEST_F(StateFile, Forged) {
   expect_refused(forge(60, std::uint32_t{5}), "ranges that are not there", {"bytes"});
 }
 
+/// Ranges of Path::split: 2 bounds of 3 that do not move, 2 numbers of entries, the checksum.
+TEST_F(StateFile, ForgedRanges) {
+  Shape split = shape;
+  split.path = Path::split;
+  World world(split);
+  world.tensor(0).save(path_);
+  const std::string good = read();
+  world.tensor(0).load(path_);
+  const std::size_t ranges = good.size() - 6 * sizeof(std::uint64_t);
+  const auto forge = [&](const std::vector<std::uint64_t>& numbers) {
+    std::string bytes = good;
+    std::memcpy(bytes.data() + ranges, numbers.data(), numbers.size() * sizeof(numbers[0]));
+    write(with_checksum(bytes));
+    expect_error([&] { world.tensor(0).load(path_); }, Result::bad_state, {"ranges", "expected"});
+  };
+  forge({0, 70'001, 70'000, 0, 0});
+  forge({1, 35'000, 70'000, 0, 0});
+  forge({0, 35'000, 69'999, 0, 0});
+  forge({0, 35'000, 70'000, ~std::uint64_t{0}, 1});
+}
+
 }  // namespace
 }  // namespace sparccl::test

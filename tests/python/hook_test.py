@@ -122,7 +122,7 @@ class Sparse(TestCase):
             backward(model, batch(0))
         finally:
             dist.all_gather = real
-        self.assertEqual(moved, [136, state.wire_bytes])  # the agreement, and the packet
+        self.assertEqual(moved, [144, state.wire_bytes])  # the agreement, and the packet
 
     def test_density_may_change(self):
         model = make(lambda: Given(4))

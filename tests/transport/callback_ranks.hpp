@@ -14,7 +14,8 @@ namespace sparccl::test {
 /// One for all ranks. Each copies between two barriers, so that nobody reads what is being written.
 class CallbackHub {
  public:
-  explicit CallbackHub(int ranks) : barrier_(ranks), shown_(static_cast<std::size_t>(ranks)) {}
+  explicit CallbackHub(int ranks)
+      : barrier_(ranks), shown_(static_cast<std::size_t>(ranks)), sizes_(shown_.size()) {}
 
   struct Rank {
     CallbackHub* hub;
@@ -34,7 +35,11 @@ class CallbackHub {
     auto* const base = static_cast<std::byte*>(slots);
     hub.shown_[static_cast<std::size_t>(self.rank)] =
         base + bytes * static_cast<std::size_t>(self.rank);
+    hub.sizes_[static_cast<std::size_t>(self.rank)] = bytes;
     hub.barrier_.arrive_and_wait();
+    for (const std::size_t size : hub.sizes_) {
+      if (size != hub.sizes_[0]) return 43;  // all ranks alike
+    }
     for (std::size_t r = 0; r < hub.shown_.size(); ++r) {
       std::byte* const slot = base + bytes * r;
       if (slot != hub.shown_[r]) std::memcpy(slot, hub.shown_[r], bytes);
@@ -63,6 +68,7 @@ class CallbackHub {
  private:
   std::barrier<> barrier_;
   std::vector<const std::byte*> shown_;
+  std::vector<std::size_t> sizes_;
 };
 
 }  // namespace sparccl::test

@@ -267,5 +267,24 @@ TEST(CallbackTransport, RefusesWhatIsNoTransport) {
   });
 }
 
+/// Shards of which the last is longer, whose packet takes a line more: groups still gather alike.
+TEST(CallbackTransport, CarriesTheHierarchicalPathOfUnequalShards) {
+  constexpr std::size_t count = 5'022 + 5'023;
+  CallbackGroup group(
+      4, [](auto&) {}, 2);
+  std::vector<Communicator> communicators;
+  for (auto& transport : group.transports) communicators.emplace_back(std::move(transport));
+  run_ranks(
+      4,
+      [&](int rank) {
+        SparseAllreduce tensor(communicators[static_cast<std::size_t>(rank)], "fc1", count,
+                               DataType::float32, {.density = 1.0, .path = Path::hierarchical});
+        std::vector<float> gradient(count, 1.0f + static_cast<float>(rank));
+        tensor(gradient.data(), gradient.data());
+        EXPECT_EQ(gradient, std::vector<float>(count, 10.0f));
+      },
+      [] {});
+}
+
 }  // namespace
 }  // namespace sparccl::test

@@ -120,7 +120,7 @@ class Preloaded(Training):
         packets = ring = 0
         for n, k, calls in result.tensors:
             self.assertEqual(k, round(0.01 * n))
-            packets += calls * (packet_bytes(n, k) + 136)  # and what the ranks agree on before it
+            packets += calls * (packet_bytes(n, k) + 144)  # and what the ranks agree on before it
             ring += calls * 2 * (ranks - 1) * 4 * n // ranks
         self.assertEqual(wire_bytes, (ranks - 1) * packets)
         self.assertAlmostEqual(dense_bytes / ring, 1, 3)

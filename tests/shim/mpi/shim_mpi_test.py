@@ -112,7 +112,7 @@ class Unmodified(unittest.TestCase):
         up = lambda size, to: -(-size // to) * to
         packet = lambda width: up(up(128 + 4, 8) + up(50 * 2, 8) + 50 * width, 64)
         self.assertEqual(calls, 80)
-        self.assertEqual(sent, 40 * (packet(4) + packet(8) + 2 * 136), under.text)
+        self.assertEqual(sent, 40 * (packet(4) + packet(8) + 2 * 144), under.text)
         self.assertEqual(dense, 40 * (5000 * 4 + 5000 * 8))
 
     def test_disabled_it_only_counts(self):

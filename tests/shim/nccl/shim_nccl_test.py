@@ -53,7 +53,7 @@ class Unmodified(unittest.TestCase):
         calls, sent, dense = linked("run", 40, variables=EVERY_CALL).row("sparsified")
         # Of a call: its description, then header, table of one block, offsets and values, which are a
         # whole number of 64 bytes.
-        packet = lambda k, width: 136 + (128 + 4 + k * (2 + width) + 63 + 8) // 64 * 64
+        packet = lambda k, width: 144 + (128 + 4 + k * (2 + width) + 63 + 8) // 64 * 64
         expected = packet(30, 4) + packet(20, 2) + packet(25, 2) + packet(15, 8)
         self.assertEqual(sent, 80 * expected)
         self.assertEqual(dense, 80 * (3000 * 4 + 2000 * 2 + 2500 * 2 + 1500 * 8))
