@@ -306,9 +306,9 @@ class Backend {
                              void* send) = 0;
 
   /// sum: [count] type, of all ranks' `send`. If it is finite: the residual keeps what the rounding
-  /// of `send` left over, the result is the reduction, the history is empty. Else the result is NaN
-  /// and nothing has happened. Verdict, report and step as of check(). output: dense, may be the
-  /// gradient, not `sum`.
+  /// of `send` left over and the history is empty. Else neither changes. The result is the sum in
+  /// any case, as of a rank that sent its gradient as it is. Verdict and report as of check(); the
+  /// step advances, as count_dense()'s does. output: dense, may be the gradient, not `sum`.
   virtual void conclude_dense(const Plan& plan, const Step& step, const Memory& memory,
                               void* workspace, const void* sum, const Output& output) = 0;
 

@@ -135,6 +135,17 @@ __device__ void take_sum(const DenseArguments<T>& in) {
   }
 }
 
+/// Of a step that was not finite: the sum as it is, as a rank has it that looks at none.
+template <class T, bool aligned>
+__device__ void hand_on_sum(const DenseArguments<T>& in) {
+  for_each_run<T, aligned>(in.count, [&](std::uint64_t at, auto size) {
+    constexpr unsigned run = decltype(size)::value;
+    T sum[run];
+    read<run>(in.sum + at, sum);
+    write<run>(in.result + at, sum);
+  });
+}
+
 template <class T, bool aligned>
 __global__ void __launch_bounds__(grid_threads) conclude_kernel(DenseArguments<T> in) {
   Header* const header = in.header;
@@ -151,6 +162,8 @@ __global__ void __launch_bounds__(grid_threads) conclude_kernel(DenseArguments<T
   }
   if (verdict.kind == Verdict::Kind::sum) {
     take_sum<T, aligned>(in);
+  } else if (verdict.kind == Verdict::Kind::non_finite) {
+    hand_on_sum<T, aligned>(in);
   } else {
     fill(in.result, in.count, Convert<T>::from(std::numeric_limits<Accumulator<T>>::quiet_NaN()));
   }
@@ -158,6 +171,8 @@ __global__ void __launch_bounds__(grid_threads) conclude_kernel(DenseArguments<T
   store(&header->bad_table, 0u);
   reset_counts(header, refused);
   conclude(in.end, header, verdict, verdict.kind == Verdict::Kind::sum ? in.count : 0);
+  // As count_kernel, which another rank may have taken, and knows no verdict.
+  if (verdict.kind == Verdict::Kind::non_finite) store(in.end.step, load(in.end.step) + 1);
 }
 
 __global__ void count_kernel(Header* header, StepEnd end, const std::uint32_t* refused,

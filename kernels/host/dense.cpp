@@ -1,5 +1,6 @@
 // Path::dense: everything is sent, the residual with it.
 #include <algorithm>
+#include <cstring>
 
 #include "host/host_stages.hpp"
 #include "host/workspace.hpp"
@@ -56,7 +57,7 @@ void conclude_dense(const Plan& plan, const Step& step, const Memory& memory, vo
     return all_finite(static_cast<const T*>(sum), plan.count);
   });
   if (!finite) {
-    fill_nan(plan, output);
+    std::memcpy(output.dense, sum, plan.count * size_of(plan.type));
     conclude(step, memory, workspace, {Verdict::Kind::non_finite}, 0);
     ++*memory.step;  // as count_dense(), which another rank may have taken, and knows no verdict
     return;

@@ -253,40 +253,41 @@ TEST_F(HostilePeerOfASplit, BlamesARankThatThereIsNot) {
 TEST_F(HostilePeerOfASplit, ClaimsDemandBeyondReason) {
   expect_rank_1_refuses([](const Packet& p, std::byte*) { *p.wanted = ~std::uint64_t{0}; },
                         "entries");
+}
 
-  /// As many steps in two runs: their ranges differ, and a rank of one may not call with the
-  /// other's.
-  TEST(Split, RefusesRangesOfAnotherRun) {
-    const Shape shape{.ranks = 2, .count = 20'000, .k = 200, .path = Path::split};
-    const auto file =
-        std::filesystem::path(testing::TempDir()) / ("sparccl_ranges_" + std::to_string(getpid()));
-    World one(shape), other(shape);
-    std::vector<Vector> low(2, Vector(shape.count)), high = low;
-    for (std::size_t i = 0; i < 300; ++i) {
-      for (std::size_t r = 0; r < 2; ++r) low[r][i] = high[r][shape.count - 1 - i] = 1;
-    }
-    for (std::uint64_t t = 0; t < balance_every; ++t) {
-      static_cast<void>(one.step(low));
-      static_cast<void>(other.step(high));
-    }
-    other.tensor(1).save(file);
-    one.tensor(1).load(file);
-    one.each([&](SparseAllreduce& tensor, int) {
-      expect_error([&] { static_cast<void>(run(tensor, Bytes(80'000))); }, Result::mismatch,
-                   {"fc1.weight", "ranges of a saved state", "rank 1"});
-    });
-    one.tensor(0).save(file);
-    one.tensor(0).load(file);  // its own: as if it had not
-    World again(shape);
-    again.each([&](SparseAllreduce& tensor, int rank) {
-      const auto of_rank = file.string() + std::to_string(rank);
-      other.tensor(rank).save(of_rank);
-      tensor.load(of_rank);
-      std::filesystem::remove(of_rank);
-    });
-    EXPECT_EQ(again.step(low), other.step(low)) << "all ranks of one run may go on";
-    std::filesystem::remove(file);
+/// As many steps in two runs: their ranges differ, and a rank of one may not call with the
+/// other's.
+TEST(Split, RefusesRangesOfAnotherRun) {
+  const Shape shape{.ranks = 2, .count = 20'000, .k = 200, .path = Path::split};
+  const auto file =
+      std::filesystem::path(testing::TempDir()) / ("sparccl_ranges_" + std::to_string(getpid()));
+  World one(shape), other(shape);
+  std::vector<Vector> low(2, Vector(shape.count)), high = low;
+  for (std::size_t i = 0; i < 300; ++i) {
+    for (std::size_t r = 0; r < 2; ++r) low[r][i] = high[r][shape.count - 1 - i] = 1;
   }
+  for (std::uint64_t t = 0; t < balance_every; ++t) {
+    static_cast<void>(one.step(low));
+    static_cast<void>(other.step(high));
+  }
+  other.tensor(1).save(file);
+  one.tensor(1).load(file);
+  one.each([&](SparseAllreduce& tensor, int) {
+    expect_error([&] { static_cast<void>(run(tensor, Bytes(80'000))); }, Result::mismatch,
+                 {"fc1.weight", "ranges of a saved state", "rank 1"});
+  });
+  one.tensor(0).save(file);
+  one.tensor(0).load(file);  // its own: as if it had not
+  World again(shape);
+  again.each([&](SparseAllreduce& tensor, int rank) {
+    const auto of_rank = file.string() + std::to_string(rank);
+    other.tensor(rank).save(of_rank);
+    tensor.load(of_rank);
+    std::filesystem::remove(of_rank);
+  });
+  EXPECT_EQ(again.step(low), other.step(low)) << "all ranks of one run may go on";
+  std::filesystem::remove(file);
+}
 
 }  // namespace
 }  // namespace sparccl::test
