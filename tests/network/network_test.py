@@ -1,0 +1,104 @@
+"""bench/network without root: command lines, crossings, tables, refusals. With root: a run.
+
+usage: network_test.py BENCH_FOLDER
+"""
+
+import os
+import pathlib
+import subprocess
+import sys
+import unittest
+
+BENCH = pathlib.Path(sys.argv.pop(1)).resolve()
+sys.path.insert(0, str(BENCH))
+
+import breakeven  # noqa: E402
+import launch  # noqa: E402
+import results  # noqa: E402
+import run  # noqa: E402
+import topology  # noqa: E402
+
+
+def run_of(rate, dense_ms, sparse_ms, wrong=0):
+    row = {
+        "path_asked": "split",
+        "in_place": False,
+        "bytes": 1000,
+        "iterations": 10,
+        "wrong": wrong,
+        "time_us": {"median": 1e3 * sparse_ms},
+        "dense_time_us": {"median": 1e3 * dense_ms},
+    }
+    return {"hosts": 4, "rate_gbps": rate, "achieved_gbps": rate, "rtt_us": 40,
+            "perf": {"rows": [row], "baselines": []}}  # fmt: skip
+
+
+class Network(unittest.TestCase):
+    def test_a_rank_in_each_host_and_none_over_shared_memory(self):
+        words = launch.command(2, ["prog", "-n"])
+        self.assertEqual(words.count("netns"), 2)
+        self.assertEqual(words.count("tcp,self"), 2)
+        self.assertEqual(words[words.index(":") - 3 : words.index(":")], ["spcl-h0", "prog", "-n"])
+
+    def test_a_delay_comes_before_the_rate(self):
+        self.assertEqual(len(topology.shaping(1e9, 0)), 1)
+        netem, tbf = topology.shaping(1e9, 50)
+        self.assertIn("50us", netem)
+        self.assertIn("1000000000bit", tbf)
+
+    def test_curves_cross_between_rates_and_nowhere_else(self):
+        gbps, why = breakeven.crossing([(1, 10.0, 1.0), (100, 0.1, 1.0)])
+        self.assertIsNone(why)
+        self.assertAlmostEqual(gbps, 10)
+        for points, word in (([(1, 5, 1), (10, 2, 1)], "sparse is faster"),
+                             ([(1, 1, 2), (10, 1, 3)], "dense is faster"),
+                             ([(1, 1, 2)], "two rates")):  # fmt: skip
+            gbps, why = breakeven.crossing(points)
+            self.assertIsNone(gbps)
+            self.assertIn(word, why)
+
+    def test_the_table_says_how_many_times_faster(self):
+        text = results.table([run_of(1, 40, 2), run_of(10, 1, 2)])
+        self.assertIn("20.0x", text)
+        self.assertIn("0.5x", text)
+        self.assertIn("4 hosts, split: break-even at", text)
+
+    def test_bytes_that_did_not_cross_the_links_are_no_measurement(self):
+        self.assertIn("some other way", results.why_not(run_of(1, 4, 2), [10, 20_000, 20_000, 20_000]))
+        self.assertIn("wrong", results.why_not(run_of(1, 4, 2, wrong=3), [20_000] * 4))
+        self.assertIsNone(results.why_not(run_of(1, 4, 2), [20_000] * 4))
+
+    def test_bad_words_are_refused_by_name(self):
+        for words, expected in ((["--rates", "fast"], "100mbit"), (["--hosts", "1"], "2 to 64"),
+                                (["--count", "0"], "at least 1"), (["--speed", "1"], "--speed")):  # fmt: skip
+            ended = self.start(words)
+            self.assertEqual(ended.returncode, 2, ended.stderr)
+            self.assertIn(expected, ended.stderr)
+
+    def test_what_is_not_built_is_named(self):
+        ended = self.start(["--build", "/nowhere"])
+        self.assertEqual(ended.returncode, 2)
+        self.assertIn("root" if os.geteuid() != 0 else "/nowhere/bench/perf/sparccl_perf",
+                      ended.stderr)  # fmt: skip
+
+    @unittest.skipIf(os.geteuid() != 0, "namespaces are root's")
+    def test_hosts_come_and_go(self):
+        try:
+            with topology.Network(2) as network:
+                network.shape(1e8, 0)
+                with self.assertRaises(topology.Busy):
+                    topology.Network(2).__enter__()
+                self.assertEqual(len(network.sent_bytes()), 2)
+        except RuntimeError as error:
+            self.skipTest(f"no namespaces here: {error}")
+        self.assertNotIn(topology.PREFIX, topology.run("ip", "netns", "list"))
+
+    @staticmethod
+    def start(words):
+        return subprocess.run([sys.executable, str(BENCH / "run.py"), *words], text=True,
+                              capture_output=True, check=False, timeout=60)  # fmt: skip
+
+
+if __name__ == "__main__":
+    assert run.rate("10gbit") == 1e10
+    unittest.main()
