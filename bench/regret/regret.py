@@ -1,0 +1,206 @@
+#!/usr/bin/env python3
+"""How much slower than dense the path is that sparccl chooses, over a grid of sizes, densities and ranks.
+
+Regret is the time of a call over that of the library's dense allreduce in the same run, less 1: the median
+over paired blocks of sparccl_perf. Negative is faster. A second figure holds it against MPI_Allreduce.
+
+usage: bench/regret/regret.py            n = 1e3 to 1e8, density 0.01 % to 50 %, P = 2, 4, 8, MPI and threads
+       bench/regret/regret.py --quick    a few minutes' part of it
+Exit status: 0; 1 where the worst regret is above --limit, or nothing could be measured; 2 for bad input.
+"""
+import argparse
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+GRID = {"ranks": [2, 4, 8], "counts": [10**3, 10**4, 10**5, 10**6, 10**7, 10**8],
+        "densities": [0.0001, 0.001, 0.01, 0.1, 0.5]}
+QUICK = {"ranks": [2, 4], "counts": [10**3, 10**5, 10**6], "densities": [0.0001, 0.01, 0.5]}
+TO_DENSE, TO_MPI = "regret_percent", "regret_to_mpi_percent"
+# Open MPI, before and from version 5, wants to be told of root and of more ranks than cores.
+ENVIRONMENT = {**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+               "OMPI_MCA_rmaps_base_oversubscribe": "1",
+               "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
+               "OMPI_MCA_hwloc_base_binding_policy": "none", "PRTE_MCA_hwloc_default_binding_policy": "none"}
+
+
+class Refused(Exception):
+    """sparccl_perf says that it cannot be done here, such as for want of memory."""
+
+
+def numbers(kind):
+    def parsed(text):
+        return [kind(word) for word in text.split(",")]
+    parsed.__name__ = "list"
+    return parsed
+
+
+def whole(text):
+    value = float(text)
+    if value != int(value) or value < 1:
+        raise ValueError(text)
+    return int(value)
+
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--program", default=ROOT / "build/host/bench/perf/sparccl_perf", help="sparccl_perf")
+    parser.add_argument("--mpirun", default="mpirun", help="of the MPI that the program was built with")
+    parser.add_argument("--transports", type=numbers(str), default=["mpi", "local"])
+    parser.add_argument("--ranks", type=numbers(whole))
+    parser.add_argument("--counts", type=numbers(whole), help="entries of the tensor (float)")
+    parser.add_argument("--densities", type=numbers(float))
+    parser.add_argument("--path", default="auto")
+    parser.add_argument("--repeats", type=int, default=5, help="paired blocks; an odd number of at least 5")
+    parser.add_argument("--limit", type=float, default=5.0, help="highest regret that is fine, in percent")
+    parser.add_argument("--quick", action="store_true", help="a part of the grid")
+    parser.add_argument("--json", type=pathlib.Path, help="write the grid to this file as well")
+    options = parser.parse_args()
+    for name, values in (QUICK if options.quick else GRID).items():
+        if getattr(options, name) is None:
+            setattr(options, name, values)
+    if options.repeats < 5 or options.repeats % 2 == 0:
+        parser.error(f"--repeats: expected an odd number of at least 5, found {options.repeats}")
+    if not set(options.transports) <= {"mpi", "local"}:
+        parser.error(f"--transports: expected mpi, local or both, found {','.join(options.transports)}")
+    if not pathlib.Path(options.program).is_file():
+        parser.error(f"there is no {options.program}: cmake --preset host && cmake --build --preset host "
+                     "--target sparccl_perf; or name it by --program")
+    if "mpi" in options.transports and shutil.which(options.mpirun) is None:
+        parser.error(f"there is no {options.mpirun}: name one by --mpirun, or use --transports local")
+    if options.json and not options.json.absolute().parent.is_dir():
+        parser.error(f"--json: there is no folder {options.json.absolute().parent}")
+    return options
+
+
+def calls(entries):
+    """In a block: enough for milliseconds, where calls are short."""
+    return max(1, min(100, 10**7 // entries))
+
+
+def measure(options, transport, ranks, entries, densities):
+    """sparccl_perf's figures."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = pathlib.Path(folder) / "figures.json"
+        n = calls(entries)
+        command = [options.program, "--transport", transport, "-b", 4 * entries, "-n", n, "-w", max(3, n // 4),
+                   "-c", 0, "--place", "out", "--repeats", options.repeats, "--path", options.path,
+                   "--density", ",".join(map(str, densities)), "--json", file]
+        if transport == "mpi":
+            command = [options.mpirun, "-n", ranks, *command, "--baseline", "mpi"]
+        else:
+            command += ["-t", ranks]
+        done = subprocess.run([str(word) for word in command], capture_output=True, text=True, env=ENVIRONMENT)
+        said = [line for line in done.stderr.splitlines() if line.startswith("sparccl_perf: ")]
+        if done.returncode == 2 and said:
+            raise Refused(said[0].removeprefix("sparccl_perf: "))
+        if done.returncode != 0:
+            sys.exit(f"regret: {' '.join(map(str, command))}\nended with {done.returncode}:\n{done.stderr}")
+        return json.loads(file.read_text())
+
+
+def cells_of(figures):
+    """Those of one run of sparccl_perf."""
+    against_mpi = {row["density"]: 100 / row["sparse_speedup"] - 100
+                   for row in figures["baselines"] if row["name"] == "mpi"}
+    return [{"transport": figures["transport"], "ranks": figures["ranks"], "count": row["count"],
+             "density": row["density"], "path": row["path"], "path_reason": row["path_reason"],
+             "time_us": row["time_us"]["median"], "dense_time_us": row["dense_time_us"]["median"],
+             TO_DENSE: 100 / row["speedup"] - 100, TO_MPI: against_mpi.get(row["density"])}
+            for row in figures["rows"]]
+
+
+def measure_row(options, transport, ranks, entries):
+    """All densities in one run, so that costs are probed once; one by one where that is too much."""
+    try:
+        return cells_of(measure(options, transport, ranks, entries, options.densities))
+    except Refused:
+        pass
+    cells = []
+    for density in options.densities:
+        try:
+            cells += cells_of(measure(options, transport, ranks, entries, [density]))
+        except Refused as why:
+            cells.append({"transport": transport, "ranks": ranks, "count": entries, "density": density,
+                          "not_measured": str(why)})
+    return cells
+
+
+def text_of(cell, figure):
+    return "not measured" if "not_measured" in cell else f"{cell[figure]:+.1f} {cell['path']}"
+
+
+def print_grid(options, cells, figure, title):
+    for transport in options.transports:
+        for ranks in options.ranks:
+            part = [c for c in cells if (c["transport"], c["ranks"]) == (transport, ranks)]
+            if not any(c.get(figure) is not None for c in part):
+                continue
+            print(f"\n{ranks} ranks, {transport}: {title}, percent, and the path taken")
+            print(f"{'n':>10} " + "".join(f"{f'{100 * d:g} %':>20}" for d in options.densities))
+            for entries in options.counts:
+                row = [text_of(c, figure) for c in part if c["count"] == entries]
+                print(f"{entries:>10} " + "".join(f"{text:>20}" for text in row))
+
+
+def worst(cells, figure):
+    measured = [cell for cell in cells if cell.get(figure) is not None]
+    return max(measured, key=lambda cell: cell[figure]) if measured else None
+
+
+def print_worst(cell, figure, title):
+    if cell is not None:
+        print(f"worst {title}: {cell[figure]:+.1f} % ({cell['transport']}, {cell['ranks']} ranks, "
+              f"n = {cell['count']}, density {100 * cell['density']:g} %, path {cell['path']})")
+
+
+def judge(cells, limit):
+    """Prints what all came to. Whether no regret is above the limit."""
+    worst_cell = worst(cells, TO_DENSE)
+    print()
+    print_worst(worst_cell, TO_DENSE, "regret to dense")
+    print_worst(worst(cells, TO_MPI), TO_MPI, "regret to MPI_Allreduce")
+    missing = [cell for cell in cells if "not_measured" in cell]
+    for why in sorted({cell["not_measured"] for cell in missing}):
+        print(f"not measured: {why}")
+    if worst_cell is None:
+        return False
+    fine = worst_cell[TO_DENSE] <= limit
+    above = sum(cell[TO_DENSE] > limit for cell in cells if TO_DENSE in cell)
+    print(f"{above} of {len(cells) - len(missing)} cells are above {limit:g} %: {'fine' if fine else 'too slow'}")
+    return fine
+
+
+def main():
+    options = parse()
+    cells, done = [], 0
+    total = len(options.transports) * len(options.ranks) * len(options.counts)
+    terminal = sys.stderr.isatty()
+    for transport in options.transports:
+        for ranks in options.ranks:
+            for entries in options.counts:
+                done += 1
+                if terminal:
+                    print(f"\r\033[K{done}/{total}: {transport}, {ranks} ranks, n = {entries}", end="",
+                          file=sys.stderr, flush=True)
+                cells += measure_row(options, transport, ranks, entries)
+    if terminal:
+        print("\r\033[K", end="", file=sys.stderr)
+    print_grid(options, cells, TO_DENSE, f"regret of --path {options.path} to the library's dense path")
+    print_grid(options, cells, TO_MPI, f"regret of --path {options.path} to MPI_Allreduce")
+    fine = judge(cells, options.limit)
+    if options.json:
+        options.json.write_text(json.dumps({
+            "command": " ".join(sys.argv), "path": options.path, "repeats": options.repeats,
+            "limit_percent": options.limit, "worst": worst(cells, TO_DENSE), "worst_to_mpi": worst(cells, TO_MPI),
+            "cells": cells}, indent=1) + "\n")
+    return 0 if fine else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,106 @@
+#!/usr/bin/env python3
+"""bench/regret: what it makes of sparccl_perf's figures, one small cell for real, and bad input.
+
+After --: mpirun, which is not used in builds without MPI.
+"""
+import argparse
+import contextlib
+import importlib.util
+import io
+import json
+import pathlib
+import subprocess
+import sys
+import unittest
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--regret", type=pathlib.Path, required=True)
+parser.add_argument("--program", required=True)
+parser.add_argument("--scratch", type=pathlib.Path, required=True)
+separator = sys.argv.index("--")
+options, mpirun = parser.parse_args(sys.argv[1:separator]), sys.argv[separator + 1:]
+options.scratch.mkdir(parents=True, exist_ok=True)
+
+spec = importlib.util.spec_from_file_location("regret", options.regret)
+regret = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(regret)
+
+
+def run(*words):
+    command = [sys.executable, options.regret, "--program", options.program, *words]
+    return subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=120)
+
+
+def judged(cells, limit):
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        return regret.judge(cells, limit), out.getvalue()
+
+
+def cell(percent, to_mpi=None):
+    return {"transport": "mpi", "ranks": 2, "count": 10, "density": 0.5, "path": "split",
+            regret.TO_DENSE: percent, regret.TO_MPI: to_mpi}
+
+
+class Arithmetic(unittest.TestCase):
+    def test_regret_is_the_inverse_of_the_paired_speedup(self):
+        row = {"count": 10, "density": 0.1, "path": "dense", "path_reason": "", "speedup": 0.8,
+               "time_us": {"median": 5}, "dense_time_us": {"median": 4}}
+        other = {"name": "mpi", "density": 0.1, "sparse_speedup": 2}
+        found = regret.cells_of({"transport": "mpi", "ranks": 2, "rows": [row], "baselines": [other]})
+        self.assertAlmostEqual(found[0][regret.TO_DENSE], 25)
+        self.assertAlmostEqual(found[0][regret.TO_MPI], -50)
+
+    def test_the_worst_decides(self):
+        cells = [cell(-40, 3), cell(5), cell(4.9, 80), {**cell(0), "not_measured": "no memory"}]
+        cells[3].pop(regret.TO_DENSE)
+        fine, text = judged(cells, 5)
+        self.assertTrue(fine)
+        self.assertIn("worst regret to dense: +5.0 %", text)
+        self.assertIn("worst regret to MPI_Allreduce: +80.0 %", text)
+        self.assertIn("not measured: no memory", text)
+        self.assertIn("0 of 3 cells are above 5 %: fine", text)
+        fine, text = judged(cells + [cell(5.1)], 5)
+        self.assertFalse(fine)
+        self.assertIn("1 of 4 cells are above 5 %: too slow", text)
+
+    def test_nothing_measured_is_not_fine(self):
+        self.assertFalse(judged([{"not_measured": "no memory"}], 5)[0])
+
+
+class Program(unittest.TestCase):
+    def test_a_cell(self):
+        file = options.scratch / "regret.json"
+        transports = ["local", *(["mpi"] if mpirun else [])]
+        done = run("--counts", "1e3", "--ranks", 2, "--densities", "0.01,0.5", "--transports", ",".join(transports),
+                   "--path", "dense", "--limit", 1e9, "--json", file, *(["--mpirun", mpirun[0]] if mpirun else []))
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        found = json.loads(file.read_text())
+        self.assertEqual([(c["transport"], c["density"]) for c in found["cells"]],
+                         [(t, d) for t in transports for d in (0.01, 0.5)])
+        for c in found["cells"]:
+            self.assertEqual(c["path"], "dense")
+            self.assertEqual(c[regret.TO_MPI] is not None, c["transport"] == "mpi")
+        self.assertEqual(found["worst"], max(found["cells"], key=lambda c: c[regret.TO_DENSE]))
+        self.assertEqual(done.stderr, "")
+
+    def test_what_does_not_fit_gives_no_figure(self):
+        done = run("--counts", "1e12", "--ranks", 2, "--densities", "0.5", "--transports", "local")
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertRegex(done.stdout, "not measured: sizes of up to .* GiB left")
+        self.assertNotIn("worst", done.stdout)
+
+    def test_bad_input(self):
+        for words, expected in ((["--repeats", "4"], "--repeats: expected an odd number of at least 5"),
+                                (["--transports", "tcp"], "--transports: expected mpi, local or both"),
+                                (["--counts", "1.5"], "--counts: invalid list value"),
+                                (["--json", "/no/such/file"], "--json: there is no folder /no/such"),
+                                (["--program", "/no/perf"], "there is no /no/perf: cmake --preset host"),
+                                (["--mpirun", "/no/mpirun"], "there is no /no/mpirun")):
+            with self.subTest(words=words):
+                done = run(*words)
+                self.assertEqual(done.returncode, 2, done.stderr)
+                self.assertIn(expected, done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=[sys.argv[0]])
