@@ -74,16 +74,12 @@ class LinkProbe {
       });
     };
     Link link = ring;
-    try {
-      const double small = time(smallest);
-      const double large = time(largest_);
-      const auto peers = static_cast<double>(ranks - 1);
-      const auto more = static_cast<double>(largest_ - smallest);
-      link.seconds_per_byte = std::max(fastest, (large - small) / (peers * more));
-      link.seconds_per_message = std::max(0.0, small - link.latency) / peers;
-    } catch (const Error& error) {
-      if (error.code() != Result::invalid_usage) throw;
-    }
+    const double small = time(smallest);
+    const double large = time(largest_);
+    const auto peers = static_cast<double>(ranks - 1);
+    const auto more = static_cast<double>(largest_ - smallest);
+    link.seconds_per_byte = std::max(fastest, (large - small) / (peers * more));
+    link.seconds_per_message = std::max(0.0, small - link.latency) / peers;
     return link;
   }
 
@@ -129,13 +125,8 @@ Link probe_node(Communicator::Impl& communicator, LinkProbe& links, const Machin
   const int each = machine.ranks_per_node;
   if (each < 2 || each == machine.world_size) return network;
   Transport& transport = communicator.transport();
-  try {
-    const auto group = transport.group(nodes[static_cast<std::size_t>(transport.rank())]);
-    return links.gather(*group);
-  } catch (const Error& error) {
-    if (error.code() != Result::invalid_usage) throw;
-    return network;  // a transport without groups has no hierarchical path
-  }
+  const auto group = transport.group(nodes[static_cast<std::size_t>(transport.rank())]);
+  return links.gather(*group);
 }
 
 /// Where nodes have differently many ranks: all of them on one, the worst that can be.

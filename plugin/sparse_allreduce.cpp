@@ -5,10 +5,8 @@
 #include <utility>
 #include <vector>
 
-#include "calibration.hpp"
 #include "group.hpp"
 #include "plan.hpp"
-#include "probe_clock.hpp"
 
 namespace sparccl {
 
@@ -240,94 +238,6 @@ void SparseAllreduce::Impl::require_policy(const Options& options) const {
                   "calls return before the gradient is read; found error");
 }
 
-/// A path that is being tried may be followed by one that has no sparse result, in this very call.
-void SparseAllreduce::Impl::require_path_of_sparse() const {
-  const bool stays = !choice_ || choice_->settled();
-  if (stays && (path_ == Path::allgather || path_ == Path::split)) return;
-  if (!stays) {
-    throw Error(Result::invalid_usage,
-                about(name_) +
-                    "sparse(): expected path allgather or split, found auto, which is "
-                    "still being tried: make some dense calls before");
-  }
-  throw Error(Result::invalid_usage,
-              about(name_) + "sparse(): expected path allgather or split, found " + name_of(path_));
-}
-
-std::unique_ptr<Route> SparseAllreduce::Impl::route_of(Path path, const Plan& plan,
-                                                       const Options& options) {
-  if (path == Path::automatic || path == Path::hierarchical) return nullptr;
-  return make_route(path, context(), plan, options);
-}
-
-void SparseAllreduce::Impl::take_route(Path path, std::unique_ptr<Route> route) {
-  path_ = path;
-  route_ = std::move(route);
-  entered_ = false;
-  loaded_ranges_ = 0;
-  memory_.bounds = memory_.demand = nullptr;
-  if (route_ != nullptr) route_->install(memory_);
-}
-
-void SparseAllreduce::Impl::make_ready(Stream stream) {
-  if (options_.path == Path::automatic && (!choice_ || !choice_->settled())) {
-    Path path = path_;
-    naming(name_, [&] { path = choose_path(stream); });
-    if (path != path_) {
-      backend().finish_all();
-      forget_history();
-      take_route(path, nullptr);
-    }
-  }
-  if (route_ == nullptr) make_route_now();
-  if (entered_) return;
-  try {
-    communicator_->carry_out(name_, [&] { route_->enter(stream); });
-  } catch (...) {
-    if (communicator_->transport().keeps_buffers_after_failure()) {
-      route_->keep_buffers();
-      static_cast<void>(residual_.release());  // which may be on its way
-    }
-    throw;
-  }
-  entered_ = true;
-}
-
-/// A path that the ranks' nodes do not allow is refused by all of them alike, and harms nothing.
-void SparseAllreduce::Impl::make_route_now() {
-  try {
-    take_route(path_, make_route(path_, context(), plan_, options_));
-  } catch (const Error& error) {
-    if (error.code() != Result::invalid_argument) communicator_->fail(error);
-    throw;
-  } catch (const std::exception& exception) {  // of this rank alone: the others must not wait
-    const Error error(Result::system_error, about(name_) + exception.what());
-    communicator_->fail(error);
-    throw error;
-  }
-}
-
-Path SparseAllreduce::Impl::choose_path(Stream stream) {
-  if (path_ != Path::automatic && !choice_) return path_;  // of a state that was loaded
-  if (!choice_) {
-    const std::optional<Costs>& costs = communicator_->costs(stream);
-    if (!costs) return Path::allgather;
-    choice_.emplace(predict(*costs, workload_of(plan_, *costs)), !communicator_->asynchronous());
-  }
-  if (choice_->tried()) {
-    std::vector<double> figures = choice_->figures();
-    communicator_->carry_out(name_, [&] { ProbeClock(*communicator_, stream).slowest(figures); });
-    choice_->settle(figures);
-  }
-  return choice_->path();
-}
-
-/// What was sent last step is no guide to another path: its sums were others.
-void SparseAllreduce::Impl::forget_history() {
-  backend().clear(memory_.sent_per_block, plan_.blocks() * sizeof(std::uint32_t), nullptr);
-  backend().finish_all();
-}
-
 void SparseAllreduce::Impl::set_options(const Options& options) {
   require_no_call_in_group();
   const Plan plan =
@@ -375,68 +285,6 @@ Stats SparseAllreduce::Impl::stats() const {
                       : path_ == Path::automatic       ? "not chosen before the first call"
                                                  : "calibration is off, or a state was loaded";
   return stats;
-}
-
-StateCopy SparseAllreduce::Impl::state() const {
-  communicator_->backend().finish_all();
-  StateCopy state = copy_state(communicator_->backend(), plan_, memory_);
-  state.path = path_;
-  if (choice_ && !choice_->settled()) state.path = Path::automatic;  // the history is the trial's
-  return state;
-}
-
-/// Where the path is to be chosen, it is the one that was taken when the state was saved.
-void SparseAllreduce::Impl::adopt(StateCopy state) {
-  const Path path = options_.path == Path::automatic ? state.path : options_.path;
-  if (path != state.path || path == Path::automatic) forget_path(state);
-  std::unique_ptr<Route> route = route_of(path, plan_, options_);
-  Memory memory = memory_;
-  memory.bounds = nullptr;
-  if (route != nullptr) route->install(memory);
-  if (memory.bounds == nullptr || !route->takes_ranges(state.ranges)) state.ranges.clear();
-  History history =
-      make_history(backend(), plan_, std::max(state.offsets.size(), std::size_t{plan_.k}), memory);
-  backend().finish_all();
-  const std::uint32_t ranges = course_of(state);
-  put_state(backend(), state, memory);
-  history_ = std::move(history);
-  memory_ = memory;
-  choice_.reset();
-  take_route(path, std::move(route));
-  loaded_ranges_ = ranges;
-}
-
-/// Ranks whose ranges differ would add up entries of different positions: they have to be told
-/// apart before. A state that was saved from here, or from a rank that went on, may be loaded by
-/// one alone.
-std::uint32_t SparseAllreduce::Impl::course_of(const StateCopy& state) const {
-  if (state.ranges.empty()) return 0;
-  if (memory_.bounds != nullptr) {
-    std::vector<std::uint64_t> present(state.ranges.size());
-    communicator_->backend().download(present.data(), memory_.bounds,
-                                      present.size() * sizeof(present[0]));
-    if (present == state.ranges) return loaded_ranges_;
-  }
-  return Call::loaded_ranges | hash_of_ranges(state);
-}
-
-void SparseAllreduce::Impl::save(const std::filesystem::path& path) const {
-  save_state(path, {name_, plan_}, state());
-}
-
-void SparseAllreduce::Impl::load(const std::filesystem::path& path) {
-  require_no_call_in_group();
-  adopt(load_state(path, {name_, plan_}));
-}
-
-void SparseAllreduce::Impl::write(std::ostream& out) const {
-  write_state(out, {name_, plan_}, state());
-}
-
-void SparseAllreduce::Impl::read(std::istream& in, std::uint64_t bytes,
-                                 const std::filesystem::path& path) {
-  require_no_call_in_group();
-  adopt(read_state(in, bytes, path, {name_, plan_}));
 }
 
 }  // namespace sparccl

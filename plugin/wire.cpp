@@ -84,9 +84,17 @@ void require_addressable(const Plan& plan, std::size_t packet_bytes) {
               "the packets of " + std::to_string(plan.world_size) + " ranks do not fit 64 bits");
 }
 
-Packet lists_of(const Layout& parts, void* bytes) {
+/// Of both kinds of packets: what their headers share, and the lists.
+template <class Head>
+Packet view_as(const Layout& parts, void* bytes) {
   auto* base = static_cast<std::byte*>(bytes);
+  auto* header = static_cast<Head*>(bytes);
   Packet packet;
+  packet.identity = bytes;
+  packet.identity_bytes = sizeof(header->identity);
+  packet.call = &header->identity.call;
+  packet.flags = &header->flags;
+  packet.entries = &header->entries;
   packet.per_block = reinterpret_cast<std::uint32_t*>(base + parts.per_block);
   packet.offsets = reinterpret_cast<std::uint16_t*>(base + parts.offsets);
   packet.values = base + parts.values;
@@ -105,16 +113,7 @@ Layout layout(const Plan& plan) {
   return parts;
 }
 
-Packet view(const Plan& plan, void* bytes) {
-  auto* header = static_cast<Header*>(bytes);
-  Packet packet = lists_of(layout(plan), bytes);
-  packet.identity = bytes;
-  packet.identity_bytes = sizeof(Identity);
-  packet.call = &header->identity.call;
-  packet.flags = &header->flags;
-  packet.entries = &header->entries;
-  return packet;
-}
+Packet view(const Plan& plan, void* bytes) { return view_as<Header>(layout(plan), bytes); }
 
 std::size_t identity_bytes() noexcept { return sizeof(Identity); }
 
@@ -135,12 +134,7 @@ Layout range_layout(const Plan& plan) {
 
 Packet range_view(const Plan& plan, void* bytes) {
   auto* header = static_cast<RangeHeader*>(bytes);
-  Packet packet = lists_of(range_layout(plan), bytes);
-  packet.identity = bytes;
-  packet.identity_bytes = sizeof(RangeIdentity);
-  packet.call = &header->identity.call;
-  packet.flags = &header->flags;
-  packet.entries = &header->entries;
+  Packet packet = view_as<RangeHeader>(range_layout(plan), bytes);
   packet.wanted = &header->wanted;
   packet.blame = &header->blame;
   return packet;

@@ -1,5 +1,6 @@
 // Begins a step: resets the workspace, and guesses the k-th largest score from a sample.
 #include "cuda/arguments.hpp"
+#include "cuda/conclude.hpp"
 #include "cuda/history.hpp"
 #include "cuda/kth.hpp"
 #include "cuda/launch.hpp"
@@ -34,14 +35,8 @@ __device__ void reset(const Workspace<A>& work, bool refused) {
   }
   if (threadIdx.x != 0) return;
   Header* const header = work.header;
-  store(&header->candidates, std::uint64_t{0});
+  reset_counts(header, refused);
   store(&header->bound, std::uint64_t{0});
-  store(&header->passed, std::uint64_t{0});
-  store(&header->fallbacks, std::uint64_t{0});
-  store(&header->picked, std::uint64_t{0});
-  store(&header->non_finite, 0u);
-  store(&header->refused, refused ? 1u : 0u);
-  store(&header->stage, Stage::idle);
   store(&header->bad_table, 0u);
   store(&header->round, 0u);
   store(&header->worst, ~std::uint64_t{0});

@@ -11,6 +11,7 @@
 #include "cuda/cuda_backend.hpp"
 #include "device_rank.hpp"
 #include "fake_nccl.hpp"
+#include "forwarding.hpp"
 #include "simt.hpp"
 #include "transport/nccl.hpp"
 
@@ -83,16 +84,13 @@ TEST_F(Failures, RanksThatDisagree) {
 }
 
 /// Hands on what NCCL brings, but for a byte of the packets.
-class Tampered final : public Transport {
+class Tampered final : public Forwarding {
  public:
   Tampered(std::unique_ptr<Transport> inner, int victim)
-      : inner_(std::move(inner)), victim_(victim) {}
+      : Forwarding(std::move(inner)), victim_(victim) {}
 
-  [[nodiscard]] int rank() const noexcept override { return inner_->rank(); }
-  [[nodiscard]] int size() const noexcept override { return inner_->size(); }
-  [[nodiscard]] bool asynchronous() const noexcept override { return true; }
   void all_gather(void* slots, std::size_t bytes, Stream stream) override {
-    inner_->all_gather(slots, bytes, stream);
+    Forwarding::all_gather(slots, bytes, stream);
     if (!armed) return;
     target_ = static_cast<std::byte*>(slots) + bytes * static_cast<std::size_t>(victim_) + 130;
     cuda::check(cudaLaunchHostFunc(
@@ -103,37 +101,10 @@ class Tampered final : public Transport {
         },
         this));
   }
-  void meet(void* slots, std::size_t bytes, Stream stream) override {
-    inner_->meet(slots, bytes, stream);
-  }
-  void all_reduce(const void* send, void* recv, std::size_t count, DataType type,
-                  Reduction reduction, Stream stream) override {
-    inner_->all_reduce(send, recv, count, type, reduction, stream);
-  }
-  void all_to_all(const void* send, void* recv, std::size_t bytes, Stream stream) override {
-    inner_->all_to_all(send, recv, bytes, stream);
-  }
-  void reduce_scatter(const void* send, void* recv, std::size_t count, DataType type,
-                      Stream stream) override {
-    inner_->reduce_scatter(send, recv, count, type, stream);
-  }
-  void all_gather_shards(void* data, std::size_t count, std::size_t width, Stream stream) override {
-    inner_->all_gather_shards(data, count, width, stream);
-  }
-  [[nodiscard]] std::vector<int> nodes() override { return inner_->nodes(); }
-  [[nodiscard]] std::unique_ptr<Transport> group(int color) override {
-    return inner_->group(color);
-  }
-  [[nodiscard]] Result async_error() noexcept override { return inner_->async_error(); }
-  [[nodiscard]] std::string async_error_text() override { return inner_->async_error_text(); }
-  void abort_when(std::function<bool()> failed) override { inner_->abort_when(std::move(failed)); }
-  void give_up(Result reason) noexcept override { inner_->give_up(reason); }
-  void abort() noexcept override { inner_->abort(); }
 
   bool armed = false;
 
  private:
-  std::unique_ptr<Transport> inner_;
   int victim_;
   std::byte* target_ = nullptr;
 };

@@ -203,7 +203,7 @@ TEST_P(Paths, AreTakenAndLeftWithoutLoss) {
 TEST_P(Paths, OfAnotherRankAreAMismatch) {
   if (GetParam().ranks == 1) GTEST_SKIP() << "there is no other";
   World world(shape(1'000, 10, DataType::float32));
-  if (asynchronous(world.tensor(0))) GTEST_SKIP() << "tests/devices has it for those";
+  if (asynchronous(world.tensor(0))) GTEST_SKIP() << "calls have returned by then";
   static_cast<void>(world.step(std::vector<Vector>(std::size_t(GetParam().ranks), Vector(1'000))));
   world.tensor(GetParam().ranks - 1).set_path(Path::allgather);
   world.each([&](SparseAllreduce& tensor, int) {
