@@ -5,7 +5,6 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 
 #include <sparccl/sparccl.hpp>
 
@@ -43,8 +42,9 @@ class StageClock {
   /// What was enqueued since then is no stage of this call.
   virtual void skip() noexcept = 0;
   virtual void end() noexcept = 0;
-  /// The oldest call that has ended, is done and was not handed out before.
-  [[nodiscard]] virtual std::optional<StageTimes> next() noexcept = 0;
+  /// The oldest call that has ended, is done and was not handed out before, or null. There until
+  /// next() or begin().
+  [[nodiscard]] virtual const StageTimes* next() noexcept = 0;
 };
 
 }  // namespace sparccl

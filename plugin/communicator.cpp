@@ -55,8 +55,8 @@ Descriptor describe(const Call& call) {
   d.mu = call.mu;
   d.path = static_cast<std::int32_t>(call.path);
   d.course = call.course;
-  d.name_hash = XXH64(call.name.data(), call.name.size(), 0);
-  std::memcpy(d.name, call.name.data(), std::min(call.name.size(), sizeof(d.name) - 1));
+  d.name_hash = call.name.hash;
+  std::memcpy(d.name, call.name.text.data(), std::min(call.name.text.size(), sizeof(d.name) - 1));
   return d;
 }
 
@@ -98,6 +98,9 @@ bool overlap(const void* a, std::size_t a_bytes, const void* b, std::size_t b_by
 
 }  // namespace
 
+HashedName::HashedName(std::string_view name) noexcept
+    : text(name), hash(XXH64(name.data(), name.size(), 0)) {}
+
 Communicator::Impl::Roll::Roll(Backend& backend, const Transport& transport)
     : slots_(backend.allocate(static_cast<std::size_t>(transport.size()) * sizeof(Descriptor))),
       refused_(backend.allocate(sizeof(std::uint32_t))),
@@ -117,7 +120,7 @@ Communicator::Impl::Impl(std::unique_ptr<Transport> transport, std::unique_ptr<B
 void Communicator::Impl::announce(const Call& call, Roll& roll, const std::uint64_t* step,
                                   Stream stream) {
   const Descriptor own = describe(call);
-  carry_out(call.name, [&] {
+  carry_out(call.name.text, [&] {
     backend_->announce(roll.get(), &own, step, offsetof(Descriptor, step), stream);
   });
 }
@@ -141,8 +144,8 @@ void Communicator::Impl::verify(std::string_view tensor, Roll& roll, Stream stre
 void Communicator::Impl::agree(const Call& call, Roll& roll, const std::uint64_t* step,
                                Stream stream) {
   announce(call, roll, step, stream);
-  meet(call.name, roll, stream);
-  verify(call.name, roll, stream);
+  meet(call.name.text, roll, stream);
+  verify(call.name.text, roll, stream);
 }
 
 // A roll that is given back may still be under way: the next call on its stream comes behind it.

@@ -24,11 +24,18 @@
 
 namespace sparccl {
 
+/// Long names are compared by their hash, and shown cut. text: outlives it.
+struct HashedName {
+  explicit HashedName(std::string_view name) noexcept;
+  std::string_view text;
+  std::uint64_t hash;
+};
+
 /// What a rank is about to do. Compared field by field on every rank before anything is touched.
 struct Call {
   enum class Kind : std::uint32_t { sparse_allreduce = 1, dense_allreduce, sparse_allgather };
   Kind kind = Kind::dense_allreduce;
-  std::string_view name;  // of the tensor; long names are compared by hash and shown cut
+  HashedName name;  // of the tensor
   std::uint64_t count = 0;
   std::uint64_t k = 0;  // 0 for dense calls
   DataType type = DataType::float32;

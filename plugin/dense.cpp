@@ -152,22 +152,4 @@ void divide(void* data, int ranks, std::size_t count, DataType type) {
   });
 }
 
-void widen(float* wide, const void* narrow, std::size_t count, DataType type) {
-  visit(type, [&]<class T>(Tag<T>) {
-    if constexpr (sizeof(T) == 2) {
-      const T* in = static_cast<const T*>(narrow);
-      for (std::size_t i = 0; i < count; ++i) wide[i] = load(in[i]);
-    }
-  });
-}
-
-void narrow(void* narrow, const float* wide, std::size_t count, DataType type) {
-  visit(type, [&]<class T>(Tag<T>) {
-    if constexpr (sizeof(T) == 2) {
-      T* out = static_cast<T*>(narrow);
-      for (std::size_t i = 0; i < count; ++i) out[i] = store<T>(wide[i]);
-    }
-  });
-}
-
 }  // namespace sparccl

@@ -16,9 +16,4 @@ void reduce(void* result, const void* const* sources, int ranks, std::size_t cou
 /// data[i] /= ranks, integers truncated towards zero: an avg out of a sum.
 void divide(void* data, int ranks, std::size_t count, DataType type);
 
-/// Entries of a 16-bit float type to float and back (to nearest even): for transports that cannot
-/// reduce such types. wide: [count] float; narrow: [count] of type. Other types: nothing happens.
-void widen(float* wide, const void* narrow, std::size_t count, DataType type);
-void narrow(void* narrow, const float* wide, std::size_t count, DataType type);
-
 }  // namespace sparccl

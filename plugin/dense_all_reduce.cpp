@@ -21,8 +21,9 @@ struct Buffers {
 };
 
 Call call_of(const Buffers& buffers) {
+  static const HashedName hashed(name);
   return {.kind = Call::Kind::dense_allreduce,
-          .name = name,
+          .name = hashed,
           .count = buffers.count,
           .type = buffers.type,
           .wire = buffers.type,

@@ -22,9 +22,8 @@ class StopWatch final : public StageClock {
   }
   void skip() noexcept override { last_ = Clock::now(); }
   void end() noexcept override { ended_ = true; }
-  [[nodiscard]] std::optional<StageTimes> next() noexcept override {
-    if (!std::exchange(ended_, false)) return std::nullopt;
-    return times_;
+  [[nodiscard]] const StageTimes* next() noexcept override {
+    return std::exchange(ended_, false) ? &times_ : nullptr;
   }
 
  private:
@@ -56,7 +55,7 @@ void SparseAllreduce::Impl::measure_stages(StageListener listener) {
 
 void SparseAllreduce::Impl::collect_stage_times() {
   if (observer_.clock() == nullptr) return;
-  while (const auto times = observer_.clock()->next()) {
+  while (const StageTimes* const times = observer_.clock()->next()) {
     last_seconds_ = times->seconds();
     add(seconds_, last_seconds_);
     if (!stage_listener_) continue;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <limits>
+#include <numeric>
+#include <span>
 
 namespace sparccl {
 
@@ -14,8 +16,11 @@ PathChoice::PathChoice(const Predictions& predictions, bool may_try) {
   }
   for (const Path path : paths) {
     const auto& prediction = predictions.of(path);
-    if (prediction && prediction->seconds() <= near * fastest) candidates_.push_back({path, {}});
+    if (!prediction) continue;
+    const double most = path == Path::dense ? near_dense : near;
+    if (prediction->seconds() <= most * fastest) candidates_.push_back({path, {}});
   }
+  if (fastest < 1e-3) measured_ = measured_of_short;
   if (may_try && candidates_.size() > 1) {
     reason_ = "being tried; " + predicted_;
   } else {
@@ -27,29 +32,42 @@ void PathChoice::took(double seconds) {
   Candidate& candidate = candidates_[trying_];
   candidate.seconds.push_back(seconds);
   ++calls_;
-  if (candidate.seconds.size() == warmups + measured) ++trying_;
+  if (candidate.seconds.size() == warmups + measured_) ++trying_;
 }
 
+/// The mean of the calls but for a fifth at either end: calls that take turns count, what the
+/// machine does besides does not.
 std::vector<double> PathChoice::figures() const {
-  std::vector<double> medians;
+  std::vector<double> means;
   for (const Candidate& candidate : candidates_) {
     std::vector<double> seconds(candidate.seconds.begin() + warmups, candidate.seconds.end());
-    std::ranges::nth_element(seconds, seconds.begin() + measured / 2);
-    medians.push_back(seconds[measured / 2]);
+    std::ranges::sort(seconds);
+    const std::span<const double> inner =
+        std::span(seconds).subspan(measured_ / 5, measured_ - 2 * (measured_ / 5));
+    means.push_back(std::accumulate(inner.begin(), inner.end(), 0.0) /
+                    static_cast<double>(inner.size()));
   }
-  return medians;
+  return means;
 }
 
-void PathChoice::settle(const std::vector<double>& slowest) {
-  const auto best = static_cast<std::size_t>(std::ranges::min_element(slowest) - slowest.begin());
-  reason_ = std::string(name_of(candidates_[best].path)) + ": " + show_seconds(slowest[best]) +
+void PathChoice::settle(const std::vector<double>& seconds) {
+  std::size_t best = 0;
+  for (std::size_t i = 1; i < candidates_.size(); ++i) {
+    // dense is the first, if it was tried.
+    const bool dense = candidates_[best].path == Path::dense;
+    if (seconds[i] < (dense ? worthwhile : 1.0) * seconds[best]) best = i;
+  }
+  reason_ = std::string(name_of(candidates_[best].path)) + ": " + show_seconds(seconds[best]) +
             " measured";
   const char* separator = ", against ";
+  bool faster = false;
   for (std::size_t i = 0; i < candidates_.size(); ++i) {
     if (i == best) continue;
-    reason_ += separator + show_seconds(slowest[i]) + " " + name_of(candidates_[i].path);
+    faster = faster || seconds[i] < seconds[best];
+    reason_ += separator + show_seconds(seconds[i]) + " " + name_of(candidates_[i].path);
     separator = ", ";
   }
+  if (faster) reason_ += "; a sparse path is taken where it saves a tenth";
   reason_ += "; cost model: " + predicted_;
   candidates_ = {{candidates_[best].path, {}}};
   trying_ = 0;

@@ -23,20 +23,25 @@ class PathChoice {
   [[nodiscard]] std::uint32_t calls() const noexcept { return calls_; }
   [[nodiscard]] const std::string& reason() const noexcept { return reason_; }
 
-  /// Of a call on path(), while it is not settled.
+  /// Of a call on path(), while it is not settled: all of it, with the wait for other ranks. What a
+  /// rank has to do after the others' last stage shows in the next call's wait alone.
   void took(double seconds);
 
-  /// All candidates have been tried: their figures have to be made the slowest rank's, and given
-  /// back to settle().
+  /// All candidates have been tried: their figures have to be made the least of all ranks', and
+  /// given back to settle(). The rank that takes least is the one that the others wait for.
   [[nodiscard]] bool tried() const noexcept { return trying_ == candidates_.size(); }
   [[nodiscard]] std::vector<double> figures() const;
-  void settle(const std::vector<double>& slowest);
+  void settle(const std::vector<double>& seconds);
 
   /// Calls of each candidate: the first finds neither memory nor residual as the others do.
   static constexpr std::size_t warmups = 2;
   static constexpr std::size_t measured = 5;
-  /// A path that is predicted to take longer than the fastest by more than this is not tried.
+  static constexpr std::size_t measured_of_short = 15;  // calls of less than a millisecond
+  [[nodiscard]] std::size_t measured_calls() const noexcept { return measured_; }
+  /// A path that is predicted to take longer than the fastest by more than this is not tried:
+  /// predictions are that far off. dense is what others are to be held against.
   static constexpr double near = 2.5;
+  static constexpr double near_dense = 10;
 
  private:
   struct Candidate {
@@ -45,6 +50,7 @@ class PathChoice {
   };
 
   std::vector<Candidate> candidates_;
+  std::size_t measured_ = measured;
   std::size_t trying_ = 0;
   std::uint32_t calls_ = 0;
   std::string predicted_;

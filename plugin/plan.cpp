@@ -91,4 +91,9 @@ Plan make_plan(std::string_view tensor, std::size_t count, DataType type, const 
   return plan;
 }
 
+std::uint64_t dense_bytes(const Plan& plan) noexcept {
+  const auto world = static_cast<std::uint64_t>(plan.world_size);
+  return 2 * (world - 1) * (plan.count * size_of(plan.type)) / world;
+}
+
 }  // namespace sparccl

@@ -19,6 +19,9 @@ struct Place {
 [[nodiscard]] Plan make_plan(std::string_view tensor, std::size_t count, DataType type,
                              const Options& options, Place place);
 
+/// That a rank sends in a dense allreduce of the tensor, at best.
+[[nodiscard]] std::uint64_t dense_bytes(const Plan& plan) noexcept;
+
 /// `tensor "name": `, how every message about a tensor begins.
 [[nodiscard]] std::string about(std::string_view tensor);
 

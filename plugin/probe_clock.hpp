@@ -22,6 +22,8 @@ class ProbeClock {
     slowest(std::span<double>(&figure, 1));
     return figure;
   }
+  /// The same, with the smallest.
+  void least(std::span<double> figures);
   /// Every rank's, by rank.
   [[nodiscard]] std::vector<double> gather(double figure);
 

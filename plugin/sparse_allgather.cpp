@@ -43,7 +43,7 @@ class SparseAllgather::Impl {
     require_list(positions, values);
     const Range range(communicator_->backend(), name_.c_str());
     communicator_->agree({.kind = Call::Kind::sparse_allgather,
-                          .name = name_,
+                          .name = HashedName(name_),
                           .count = plan_.count,
                           .k = plan_.k,
                           .type = plan_.type,

@@ -24,13 +24,15 @@ std::size_t SparseAllreduce::Impl::run(const void* gradient, double loss_scale, 
 
   const Range range = observer_.call(name_.c_str());
   collect_stage_times();
+  using Clock = std::chrono::steady_clock;
+  const bool choosing = options_.path == Path::automatic && !(choice_ && choice_->settled());
+  const Clock::time_point began = choosing ? Clock::now() : Clock::time_point();
   observer_.begin(stream);
   observer_.timed(Stage::wait, [&] {
     communicator_->agree(call(output.reduction), roll_, memory_.step, stream);
   });
   make_ready(stream);
   add_bytes(run.step);
-  const auto began = std::chrono::steady_clock::now();
   taking_back(run, [&] {
     for (int i = 0; i < route_->exchanges(); ++i) {
       prepare(i, run);
@@ -39,8 +41,7 @@ std::size_t SparseAllreduce::Impl::run(const void* gradient, double loss_scale, 
     finish(run);
   });
   if (choice_ && !choice_->settled()) {
-    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
-    choice_->took(took.count());
+    choice_->took(std::chrono::duration<double>(Clock::now() - began).count());
   }
   return communicator_->asynchronous() ? conclude_enqueued(run) : conclude();
 }
@@ -140,14 +141,13 @@ Step SparseAllreduce::Impl::step_of(const void* gradient, double loss_scale, Str
 
 /// Once there is a route.
 void SparseAllreduce::Impl::add_bytes(Step& step) const {
-  const auto world = static_cast<std::uint64_t>(plan_.world_size);
   step.wire_bytes = route_->bytes().wire;
-  step.dense_bytes = 2 * (world - 1) * (plan_.count * size_of(plan_.type)) / world;
+  step.dense_bytes = dense_bytes_;
 }
 
 Call SparseAllreduce::Impl::call(Reduction reduction) const {
   return {.kind = Call::Kind::sparse_allreduce,
-          .name = name_,
+          .name = hashed_name_,
           .count = plan_.count,
           .k = plan_.k,
           .type = plan_.type,
@@ -200,11 +200,13 @@ SparseAllreduce::Impl::Impl(std::shared_ptr<Communicator::Impl> communicator, st
                             std::size_t count, DataType type, const Options& options)
     : communicator_(std::move(communicator)),
       name_(std::move(name)),
+      hashed_name_(name_),
       options_(options),
       observer_(communicator_->backend()) {
   const Transport& transport = communicator_->transport();
   plan_ = make_plan(name_, count, type, options_, {transport.rank(), transport.size()});
   require_policy(options_);
+  dense_bytes_ = dense_bytes(plan_);
   number_ = communicator_->add_tensor(name_);
   residual_ = backend().allocate(plan_.count * size_of(plan_.accumulator()));
   counters_ = backend().allocate(2 * sizeof(std::uint64_t));

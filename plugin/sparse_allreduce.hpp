@@ -105,8 +105,10 @@ class SparseAllreduce::Impl {
 
   std::shared_ptr<Communicator::Impl> communicator_;
   std::string name_;
+  HashedName hashed_name_;
   Options options_;
   Plan plan_;
+  std::uint64_t dense_bytes_ = 0;  // dense_bytes(plan_)
   Memory memory_;
   bool in_group_ = false;     // a call waits for its group to end
   std::uint32_t number_ = 0;  // of the tensor, at its communicator

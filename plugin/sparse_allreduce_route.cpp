@@ -83,7 +83,7 @@ Path SparseAllreduce::Impl::choose_path(Stream stream) {
   }
   if (choice_->tried()) {
     std::vector<double> figures = choice_->figures();
-    communicator_->carry_out(name_, [&] { ProbeClock(*communicator_, stream).slowest(figures); });
+    communicator_->carry_out(name_, [&] { ProbeClock(*communicator_, stream).least(figures); });
     choice_->settle(figures);
   }
   return choice_->path();

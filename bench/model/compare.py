@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
 """Holds the cost model's predictions against what bench/network measured.
 
-usage: compare.py RESULT.json --calibration P=FILE [--calibration P=FILE ...] [--plan sparccl_plan]
+usage: compare.py RESULT.json [--calibration P=FILE ...] [--plan sparccl_plan]
 
-FILE is what  sparccl_plan --probe --bandwidth RATE --save FILE  wrote on the P hosts, at one of the
-rates (the fastest: then the processors' part of a byte is known as well). Predictions for the other
-rates change the bandwidth and nothing else. A run of RESULT.json may bring its own as "calibration",
-which then counts for it. Exit code 1 where a prediction is off by more than --within.
+RESULT.json brings the costs of its P hosts, which sparccl_plan --probe measured at the highest of the
+rates (there the processors' part of a byte is known as well); a FILE of other costs takes their place.
+Predictions for the other rates change the bandwidth and nothing else. Exit code 1 where a prediction
+is off by more than --within.
 """
 import argparse
 import json
 import math
+import statistics
 import sys
 import tempfile
 
@@ -28,10 +29,16 @@ def by_ranks(texts):
 
 
 def rows_of(run):
-    """(entries, density, path, seconds) of a run's table, out of place where both are there."""
+    """(entries, density, path, seconds): of the paths that were asked for by name, and of dense."""
+    dense = {}
     for row in run["perf"]["rows"]:
-        count = row["count"]
-        yield count, row["density"], row["path"], 1e-6 * row["time_us"]["median"]
+        if row["in_place"]:
+            continue
+        dense.setdefault((row["count"], row["density"]), []).append(row["dense_time_us"]["median"])
+        if row["path_asked"] not in ("auto", "dense"):
+            yield row["count"], row["density"], row["path_asked"], 1e-6 * row["time_us"]["median"]
+    for (count, density), times in dense.items():
+        yield count, density, "dense", 1e-6 * statistics.median(times)
 
 
 def measured_break_even(points):
@@ -53,17 +60,20 @@ class Comparison:
         self.answers = {}
         self.open_files = []
 
+    def bring(self, run):
+        """Costs that came with the results."""
+        if "calibration" not in run or run["hosts"] in self.files:
+            return
+        file = tempfile.NamedTemporaryFile("w", suffix=".json")  # gone at the end
+        json.dump(run["calibration"], file)
+        file.flush()
+        self.open_files.append(file)
+        self.files[run["hosts"]] = file.name
+
     def calibration(self, run):
-        if "calibration" in run:
-            file = tempfile.NamedTemporaryFile("w", suffix=".json")  # gone at the end
-            json.dump(run["calibration"], file)
-            file.flush()
-            self.open_files.append(file)
-            return file.name
         if run["hosts"] in self.files:
             return self.files[run["hosts"]]
-        sys.exit(f"expected a calibration of {run['hosts']} hosts, found none: "
-                 f"--calibration {run['hosts']}=FILE")
+        sys.exit(f"expected costs of {run['hosts']} hosts, found none: --calibration {run['hosts']}=FILE")
 
     def add(self, run):
         calibration = self.calibration(run)
@@ -114,6 +124,8 @@ def main():
     with open(options.result) as file:
         runs = json.load(file)["runs"]
     comparison = Comparison(Plan(options.plan), by_ranks(options.calibration), options.within)
+    for run in runs:
+        comparison.bring(run)
     for run in runs:
         comparison.add(run)
     comparison.break_evens()

@@ -13,6 +13,7 @@ import platform
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 import launch
@@ -21,6 +22,7 @@ import results
 import topology
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+ENDING = 15  # seconds
 UNITS = {"mbit": 1e6, "gbit": 1e9}
 
 
@@ -72,20 +74,43 @@ def arguments(words):
     return found
 
 
-def carry_out(words, limit):
-    """Runs it; what it leaves when it is interrupted or too slow is killed with it."""
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          start_new_session=True, env=launch.environment()) as program:  # fmt: skip
+def is_complete(written):
+    try:
+        json.loads(written.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def carry_out(words, limit, written):
+    """Runs it until it ends and has written that file (JSON); what it leaves when it is interrupted or
+    too slow is killed with it. MPICH 4.0 over UCX hangs in MPI_Finalize now and then: a program that
+    has written its results has ENDING seconds to end.
+    """
+    written.unlink(missing_ok=True)
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
+        program = subprocess.Popen(words, stdout=said, stderr=subprocess.STDOUT, start_new_session=True,
+                                   env=launch.environment())  # fmt: skip
+        began, complete = time.monotonic(), None
         try:
-            said, _ = program.communicate(timeout=limit)
-        except BaseException as error:
-            os.killpg(program.pid, signal.SIGKILL)
-            if isinstance(error, subprocess.TimeoutExpired):
-                raise RuntimeError(f"{' '.join(words[-12:])}: took longer than {limit} s") from error
-            raise
-    if program.returncode != 0:
-        raise RuntimeError(f"{' '.join(words)}\nended with {program.returncode}:\n{said[-2000:]}")
-    return said
+            while program.poll() is None:
+                now = time.monotonic()
+                if complete is None and is_complete(written):
+                    complete = now
+                if complete is not None and now - complete > ENDING:
+                    print("a program did not end after its results were there: killed", file=sys.stderr)
+                    return json.loads(written.read_text(encoding="utf-8"))
+                if now - began > limit:
+                    raise RuntimeError(f"{' '.join(words[-12:])}: took longer than {limit} s")
+                time.sleep(0.2)
+        finally:
+            if program.poll() is None:
+                os.killpg(program.pid, signal.SIGKILL)
+                program.wait()
+        said.seek(0)
+        if program.returncode != 0 or not is_complete(written):
+            raise RuntimeError(f"{' '.join(words)}\nended with {program.returncode}:\n{said.read()[-2000:]}")
+        return json.loads(written.read_text(encoding="utf-8"))
 
 
 def perf(options, hosts, path):
@@ -93,19 +118,25 @@ def perf(options, hosts, path):
     words = [str(options.build / "bench" / "perf" / "sparccl_perf"), "--transport", "mpi",
              "-b", size, "-e", size, "-n", "1", "-w", "1", "-c", "1", "--place", "out",
              "--repeats", str(options.repeats), "--density", str(options.density),
-             "--path", options.paths, "--ranks-per-node", "1", "--json", path]  # fmt: skip
+             "--path", options.paths, "--ranks-per-node", "1", "--json", str(path)]  # fmt: skip
     if options.baseline:
         words += ["--baseline", options.baseline]
-    carry_out(launch.command(hosts, words, launch.launcher()), options.limit)
-    return json.loads(pathlib.Path(path).read_text(encoding="utf-8")), words
+    return carry_out(launch.command(hosts, words, launch.launcher()), options.limit, path), words
+
+
+def probe(options, hosts, gbps, path):
+    """What sparccl_plan measures there: the model's predictions start from it (bench/model/compare.py)."""
+    words = [str(options.build / "bench" / "plan" / "sparccl_plan"), "--probe", "--transport", "mpi",
+             "--bandwidth", f"{gbps:.4g}gbit", "--ranks-per-node", "1", "-n", str(options.count),
+             "-d", str(options.density), "--save", str(path)]  # fmt: skip
+    return carry_out(launch.command(hosts, words, launch.launcher()), options.limit, path)
 
 
 def train(options, hosts, path):
     program = options.build / "examples" / "train_mnist" / "train_mnist"
     words = [str(program), "--data", str(ROOT / "examples" / "data" / "mnist"), "--epochs", "1",
-             "--progress", "lines", "--json", path]  # fmt: skip
-    carry_out(launch.command(hosts, words, launch.launcher()), options.limit)
-    return json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+             "--progress", "lines", "--json", str(path)]  # fmt: skip
+    return carry_out(launch.command(hosts, words, launch.launcher()), options.limit, path)
 
 
 def measure(options, network, bits, scratch):
@@ -118,13 +149,15 @@ def measure(options, network, bits, scratch):
         "rtt_us": reached["rtt_us"],
     }
     before = network.sent_bytes()
-    run["perf"], run["command"] = perf(options, network.hosts, str(scratch / "perf.json"))
+    run["perf"], run["command"] = perf(options, network.hosts, scratch / "perf.json")
     run["sent_bytes"] = [b - a for a, b in zip(before, network.sent_bytes())]
     why = results.why_not(run, run["sent_bytes"])
     if why is not None:
         raise RuntimeError(why)
     if options.train:
-        run["train"] = train(options, network.hosts, str(scratch / "train.json"))
+        run["train"] = train(options, network.hosts, scratch / "train.json")
+    if bits == max(options.rates):
+        run["calibration"] = probe(options, network.hosts, reached["gbps"], scratch / "costs.json")
     return run
 
 
@@ -147,10 +180,13 @@ def about_here(options):
 def require(options):
     if os.geteuid() != 0:
         raise SystemExit(2, "expected to be root, for network namespaces and tc are its: use sudo")
-    program = options.build / "bench" / "perf" / "sparccl_perf"
-    if not program.exists():
-        raise SystemExit(2, f"no {program}: cmake --preset mpich && cmake --build --preset mpich "
-                            "--target sparccl_perf train_mnist")  # fmt: skip
+    programs = ["bench/perf/sparccl_perf", "bench/plan/sparccl_plan"]
+    if options.train:
+        programs.append("examples/train_mnist/train_mnist")
+    for name in programs:
+        if not (options.build / name).exists():
+            raise SystemExit(2, f"no {options.build / name}: cmake --preset mpich && cmake --build "
+                                "--preset mpich --target sparccl_perf sparccl_plan train_mnist")  # fmt: skip
 
 
 def interrupted(*_):

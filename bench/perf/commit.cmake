@@ -1,3 +1,5 @@
+cmake_policy(VERSION 3.25)
+
 # Writes OUTPUT, a source file that names the commit of SOURCE, if that differs from what is there.
 execute_process(COMMAND git -C ${SOURCE} rev-parse HEAD
   OUTPUT_VARIABLE commit OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET RESULT_VARIABLE status)

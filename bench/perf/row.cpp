@@ -82,7 +82,7 @@ void RowRun::time_block(Contender& contender, bool in_place) {
 /// Path::automatic tries some paths first, which is no call to be timed. At most as many calls as
 /// that can take, the same on every rank.
 void RowRun::settle(const Contender& sparse, const SparseAllreduce& tensor, bool in_place) {
-  for (int call = 0; call < 40; ++call) {
+  for (int call = 0; call < 80; ++call) {
     const Stats stats = tensor.stats();
     if (stats.path != Path::automatic && !stats.path_reason.starts_with("being tried")) return;
     static_cast<void>(tensors_->seconds(sparse.call, 1, in_place));

@@ -2,7 +2,8 @@
 """How much slower than dense the path is that sparccl chooses, over a grid of sizes, densities and ranks.
 
 Regret is the time of a call over that of the library's dense allreduce in the same run, less 1: the median
-over paired blocks of sparccl_perf. Negative is faster. A second figure holds it against MPI_Allreduce.
+over several runs of sparccl_perf, each of which measures costs, chooses and times blocks of both in turn.
+Negative is faster. A second figure holds it against MPI_Allreduce.
 
 usage: bench/regret/regret.py            n = 1e3 to 1e8, density 0.01 % to 50 %, P = 2, 4, 8, MPI and threads
        bench/regret/regret.py --quick    a few minutes' part of it
@@ -13,6 +14,7 @@ import json
 import os
 import pathlib
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -56,7 +58,7 @@ def parse():
     parser.add_argument("--counts", type=numbers(whole), help="entries of the tensor (float)")
     parser.add_argument("--densities", type=numbers(float))
     parser.add_argument("--path", default="auto")
-    parser.add_argument("--repeats", type=int, default=5, help="paired blocks; an odd number of at least 5")
+    parser.add_argument("--runs", type=int, default=5, help="of sparccl_perf; an odd number of at least 5")
     parser.add_argument("--limit", type=float, default=5.0, help="highest regret that is fine, in percent")
     parser.add_argument("--quick", action="store_true", help="a part of the grid")
     parser.add_argument("--json", type=pathlib.Path, help="write the grid to this file as well")
@@ -64,8 +66,8 @@ def parse():
     for name, values in (QUICK if options.quick else GRID).items():
         if getattr(options, name) is None:
             setattr(options, name, values)
-    if options.repeats < 5 or options.repeats % 2 == 0:
-        parser.error(f"--repeats: expected an odd number of at least 5, found {options.repeats}")
+    if options.runs < 5 or options.runs % 2 == 0:
+        parser.error(f"--runs: expected an odd number of at least 5, found {options.runs}")
     if not set(options.transports) <= {"mpi", "local"}:
         parser.error(f"--transports: expected mpi, local or both, found {','.join(options.transports)}")
     if not pathlib.Path(options.program).is_file():
@@ -79,8 +81,13 @@ def parse():
 
 
 def calls(entries):
-    """In a block: enough for milliseconds, where calls are short."""
-    return max(1, min(100, 10**7 // entries))
+    """In a block: enough for ten milliseconds, where calls are short."""
+    return max(1, min(2000, 2 * 10**7 // entries))
+
+
+def blocks(entries):
+    """Of calls of each kind in a run: where calls are long, one run is one pair of them."""
+    return 1 if entries >= 10**7 else 3
 
 
 def measure(options, transport, ranks, entries, densities):
@@ -89,7 +96,7 @@ def measure(options, transport, ranks, entries, densities):
         file = pathlib.Path(folder) / "figures.json"
         n = calls(entries)
         command = [options.program, "--transport", transport, "-b", 4 * entries, "-n", n, "-w", max(3, n // 4),
-                   "-c", 0, "--place", "out", "--repeats", options.repeats, "--path", options.path,
+                   "-c", 0, "--place", "out", "--repeats", blocks(entries), "--path", options.path,
                    "--density", ",".join(map(str, densities)), "--json", file]
         if transport == "mpi":
             command = [options.mpirun, "-n", ranks, *command, "--baseline", "mpi"]
@@ -115,7 +122,25 @@ def cells_of(figures):
             for row in figures["rows"]]
 
 
+def typical(runs):
+    """One cell out of those of several runs: the path is the one taken most often, all are counted."""
+    paths = [cell["path"] for cell in runs]
+    most = max(sorted(set(paths)), key=paths.count)
+    cell = next(cell for cell in runs if cell["path"] == most) | {"paths": {p: paths.count(p) for p in set(paths)}}
+    for figure in ("time_us", "dense_time_us", TO_DENSE, TO_MPI):
+        each = [run[figure] for run in runs]
+        cell[figure] = None if None in each else statistics.median(each)
+    cell["regrets_percent"] = [run[TO_DENSE] for run in runs]
+    return cell
+
+
 def measure_row(options, transport, ranks, entries):
+    """Each density's cell, over all runs."""
+    runs = [measure_run(options, transport, ranks, entries) for _ in range(options.runs)]
+    return [each[0] if "not_measured" in each[0] else typical(each) for each in zip(*runs)]
+
+
+def measure_run(options, transport, ranks, entries):
     """All densities in one run, so that costs are probed once; one by one where that is too much."""
     try:
         return cells_of(measure(options, transport, ranks, entries, options.densities))
@@ -196,7 +221,7 @@ def main():
     fine = judge(cells, options.limit)
     if options.json:
         options.json.write_text(json.dumps({
-            "command": " ".join(sys.argv), "path": options.path, "repeats": options.repeats,
+            "command": " ".join(sys.argv), "path": options.path, "runs": options.runs,
             "limit_percent": options.limit, "worst": worst(cells, TO_DENSE), "worst_to_mpi": worst(cells, TO_MPI),
             "cells": cells}, indent=1) + "\n")
     return 0 if fine else 1

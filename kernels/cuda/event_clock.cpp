@@ -96,39 +96,39 @@ void EventClock::end() noexcept {
   if (std::exchange(now_, nullptr) != nullptr) ++ended_;
 }
 
-std::optional<StageTimes> EventClock::next() noexcept {
+const StageTimes* EventClock::next() noexcept {
   while (ended_ != 0) {
     Call& call = calls_[oldest_];
-    std::optional<StageTimes> times;
+    bool known = false;
     try {
       const DeviceGuard present(device_);
       const AsIfNothingWereCaptured guard;
-      if (!done(call.events[call.marks - 1])) return std::nullopt;
-      times = times_of(call);
+      if (!done(call.events[call.marks - 1])) return nullptr;
+      hand_out(call);
+      known = true;
     } catch (...) {  // the device is lost
     }
     oldest_ = (oldest_ + 1) % calls_under_way;
     --ended_;
-    if (times) return times;
+    if (known) return &handed_out_;
   }
-  return std::nullopt;
+  return nullptr;
 }
 
 /// Also makes the call's first event the anchor: CUDA tells times as floats, so that near ones are
 /// exact and distant ones are not.
-StageTimes EventClock::times_of(Call& call) {
+void EventClock::hand_out(Call& call) {
   const Event& first = call.events.front();
   const steady_clock::time_point begin = anchor_time_ + between(anchor_, first);
-  StageTimes times;
+  StageTimes& times = handed_out_;
   times.call = call.number;
-  for (; times.size < call.size; ++times.size) {
+  for (times.size = 0; times.size < call.size; ++times.size) {
     const Lap& lap = call.laps[times.size];
     times.spans[times.size] = {lap.stage, begin + between(first, call.events[lap.begin]),
                                begin + between(first, call.events[lap.end])};
   }
   anchor_time_ = begin;
   std::swap(anchor_, call.events.front());
-  return times;
 }
 
 }  // namespace sparccl::cuda

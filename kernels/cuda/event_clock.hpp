@@ -23,7 +23,7 @@ class EventClock final : public StageClock {
   void lap(sparccl::Stage stage) noexcept override;
   void skip() noexcept override;
   void end() noexcept override;
-  [[nodiscard]] std::optional<StageTimes> next() noexcept override;
+  [[nodiscard]] const StageTimes* next() noexcept override;
 
  private:
   static constexpr std::size_t most_marks = 2 * StageTimes::most_spans;
@@ -40,7 +40,7 @@ class EventClock final : public StageClock {
   };
 
   std::size_t mark() noexcept;
-  [[nodiscard]] StageTimes times_of(Call& call);
+  void hand_out(Call& call);
 
   int device_;
   Event anchor_{true};  // a moment that both clocks know
@@ -49,6 +49,7 @@ class EventClock final : public StageClock {
   std::size_t oldest_ = 0;
   std::size_t ended_ = 0;  // calls from the oldest on
   std::uint64_t begun_ = 0;
+  StageTimes handed_out_;
   Call* now_ = nullptr;            // the one between begin() and end(), if it is measured
   cudaStream_t stream_ = nullptr;  // its
   std::size_t last_mark_ = 0;

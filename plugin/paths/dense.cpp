@@ -13,6 +13,7 @@ class DenseRoute final : public Route {
       : tensor_(tensor),
         plan_(plan),
         needs_verdict_(options.non_finite == NonFinite::error),
+        wire_bytes_(dense_bytes(plan)),
         scratch_bytes_(tensor.backend().workspace_bytes(least(plan))),
         scratch_(tensor.backend().allocate(scratch_bytes_)),
         sum_(tensor.backend().allocate(tensor_bytes())) {}
@@ -20,9 +21,7 @@ class DenseRoute final : public Route {
   Path path() const noexcept override { return Path::dense; }
 
   RouteBytes bytes() const noexcept override {
-    const auto world = static_cast<std::size_t>(plan_.world_size);
-    const std::size_t wire = 2 * (world - 1) * tensor_bytes() / world;
-    return {wire, tensor_bytes(), scratch_bytes_ + tensor_bytes()};
+    return {wire_bytes_, tensor_bytes(), scratch_bytes_ + tensor_bytes()};
   }
 
   void enter(Stream) override { residual_ = Residual::unknown; }
@@ -47,17 +46,19 @@ class DenseRoute final : public Route {
   }
 
   void finish(const Run& run) override {
+    if (direct_) {  // no stage: nothing is left to do with the result
+      backend().count_dense(plan_, run.step, tensor_.memory, scratch_.get());
+      return;
+    }
+    const std::uint64_t entries_before = tensor_.memory.report->entries;
     tensor_.observer.timed(Stage::merge, [&] {
-      const Memory& memory = tensor_.memory;
-      const std::uint64_t entries_before = memory.report->entries;
-      if (direct_) {
-        backend().count_dense(plan_, run.step, memory, scratch_.get());
-      } else {
-        backend().conclude_dense(plan_, run.step, memory, scratch_.get(), sum_.get(), run.output);
-        if (residual_ == Residual::unknown) entries_before_ = entries_before;
-        if (residual_ == Residual::unknown) residual_ = Residual::sent;
-      }
+      backend().conclude_dense(plan_, run.step, tensor_.memory, scratch_.get(), sum_.get(),
+                               run.output);
     });
+    if (residual_ == Residual::unknown) {
+      entries_before_ = entries_before;
+      residual_ = Residual::sent;
+    }
   }
 
   void take_back(const Run&) override {}  // nothing changes before the end of a step
@@ -90,6 +91,7 @@ class DenseRoute final : public Route {
   RouteContext tensor_;
   Plan plan_;
   bool needs_verdict_;
+  std::size_t wire_bytes_;
   std::size_t scratch_bytes_;
   Backend::Buffer scratch_;
   Backend::Buffer sum_;  // [count] type

@@ -58,8 +58,16 @@ class MpiTransport final : public Transport {
   [[noreturn]] void give_up_meeting(Waited why);
   void complete(std::span<MPI_Request> requests, const char* call);
   [[nodiscard]] MPI_Datatype in_units(std::size_t bytes, int& count) const;
-  void reduce_piece(const void* send, void* recv, std::size_t count, DataType type,
-                    Reduction reduction);
+  void reduce_by_mpi(const void* send, void* recv, std::size_t count, DataType type,
+                     Reduction reduction);
+  void reduce_with_peer(const void* send, void* recv, std::size_t count, DataType type,
+                        Reduction reduction);
+  void reduce_shards(const void* send, void* recv, std::size_t count, DataType type,
+                     Reduction reduction);
+  void gather_shards(void* data, std::size_t count, std::size_t width);
+  [[nodiscard]] std::byte* room_for_contributions(std::size_t bytes);
+  template <class Post>
+  void exchange_contributions(const Post& post);
   template <class Post>
   void exchange_parts(const char* call, const Post& post);
   void send_parts(const void* data, std::size_t bytes, int to);
@@ -77,10 +85,9 @@ class MpiTransport final : public Transport {
   std::vector<MPI_Request> requests_;     // [2 (size - 1)] of a meeting: receives, then sends
   std::unique_ptr<std::byte[]> meeting_;  // [size][meeting_bytes_] MPI's own copy of the slots
   std::size_t meeting_bytes_ = 0;
-  std::unique_ptr<float[]> wide_;   // of a 16-bit all_reduce
   std::vector<MPI_Request> parts_;  // of shards
   std::vector<const void*> sources_ = std::vector<const void*>(ranks_.size());
-  std::unique_ptr<std::byte[]> contributed_;  // [size][a piece] of a reduce_scatter
+  std::unique_ptr<std::byte[]> contributed_;  // by the others, to be reduced
   std::size_t contributed_bytes_ = 0;
 };
 

@@ -1,4 +1,4 @@
-// What the MPI transport needs of MPI: checked calls, types, and a communicator of its own.
+// What the MPI transport needs of MPI: checked calls, and a communicator of its own.
 #pragma once
 
 #include <mpi.h>
@@ -8,11 +8,8 @@
 #include <source_location>
 #include <string>
 #include <string_view>
-#include <utility>
 
 #include <sparccl/types.hpp>
-
-#include "dense.hpp"
 
 namespace sparccl {
 
@@ -42,75 +39,6 @@ inline void require_mpi() {
   throw Error(Result::invalid_usage,
               "MPI: expected to be initialised and not finalised, found that it is not running");
 }
-
-/// 16-bit floats are only moved and compared as such.
-inline MPI_Datatype mpi_type(DataType type) {
-  switch (type) {
-    case DataType::int8: return MPI_INT8_T;
-    case DataType::uint8: return MPI_UINT8_T;
-    case DataType::int32: return MPI_INT32_T;
-    case DataType::uint32: return MPI_UINT32_T;
-    case DataType::int64: return MPI_INT64_T;
-    case DataType::uint64: return MPI_UINT64_T;
-    case DataType::float16:
-    case DataType::bfloat16: return MPI_UINT16_T;
-    case DataType::float32: return MPI_FLOAT;
-    case DataType::float64: return MPI_DOUBLE;
-  }
-  throw Error(Result::invalid_argument, "data type: expected 0 to 9, found " +
-                                            std::to_string(static_cast<std::int32_t>(type)));
-}
-
-/// MPI's operations, and where those cannot be relied on, this library's own (plugin/dense.hpp).
-/// Open MPI 4.1 saturates sums of bytes, MPICH 4.0 compares unsigned integers as signed ones, and
-/// the maximum of a number and a NaN depends on their order: only sums and products of float32 and
-/// float64 are MPI's.
-class Operations {
- public:
-  Operations() { own_.fill(MPI_OP_NULL); }
-
-  /// avg: its sum. Local: no communication.
-  MPI_Op get(DataType type, Reduction reduction, int rank) {
-    const bool sum = reduction == Reduction::sum || reduction == Reduction::avg;
-    const bool native = type == DataType::float32 || type == DataType::float64;
-    if (native && sum) return MPI_SUM;
-    if (native && reduction == Reduction::prod) return MPI_PROD;
-    const std::size_t column = sum ? 0 : static_cast<std::size_t>(reduction);
-    const std::size_t which = static_cast<std::size_t>(type) * columns + column;
-    MPI_Op& own = own_.at(which);
-    if (own == MPI_OP_NULL) {
-      MPI_User_function* own_code = function(which, std::make_index_sequence<types * columns>());
-      check(MPI_Op_create(own_code, 1, &own), "MPI_Op_create", rank);
-    }
-    return own;
-  }
-
-  void free() noexcept {
-    for (MPI_Op& own : own_) {
-      if (own != MPI_OP_NULL) MPI_Op_free(&own);
-    }
-  }
-
- private:
-  static constexpr std::size_t types = 10;
-  static constexpr std::size_t columns = 4;  // sum, prod, max, min
-
-  template <std::size_t which>
-  static void combine(void* in, void* in_and_out, int* count, MPI_Datatype*) {
-    const void* const sources[] = {in, in_and_out};
-    reduce(in_and_out, sources, 2, static_cast<std::size_t>(*count),
-           static_cast<DataType>(which / columns), static_cast<Reduction>(which % columns));
-  }
-
-  /// MPI tells an operation the type, but not the reduction: each pair has a function of its own.
-  template <std::size_t... which>
-  static MPI_User_function* function(std::size_t index, std::index_sequence<which...>) {
-    static constexpr std::array<MPI_User_function*, sizeof...(which)> all{&combine<which>...};
-    return all.at(index);
-  }
-
-  std::array<MPI_Op, types * columns> own_{};
-};
 
 /// A communicator of our own, and the unit in which packets are counted.
 class MpiComm {
@@ -152,7 +80,6 @@ class MpiComm {
 
   MPI_Comm comm = MPI_COMM_NULL;
   MPI_Datatype unit = MPI_DATATYPE_NULL;
-  Operations operations;
   int rank = 0;
   int size = 1;
   /// A call was given up: MPI still holds requests on these, so that they must never be freed.
@@ -174,7 +101,6 @@ class MpiComm {
   void release() noexcept {
     if (!mpi_is_running()) return;
     if (abandoned) return;
-    operations.free();
     if (unit != MPI_DATATYPE_NULL) MPI_Type_free(&unit);
     if (comm != MPI_COMM_NULL) MPI_Comm_free(&comm);
   }

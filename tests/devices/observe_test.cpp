@@ -230,8 +230,8 @@ class Clocks : public testing::Test {
   /// The number of the next call that is handed out, or nothing.
   [[nodiscard]] std::optional<std::uint64_t> next() {
     cuda::check(cudaStreamSynchronize(stream_.get()));
-    const auto times = clock_.next();
-    return times ? std::optional(times->call) : std::nullopt;
+    const StageTimes* const times = clock_.next();
+    return times != nullptr ? std::optional(times->call) : std::nullopt;
   }
   cuda::OwnStream stream_;
   cuda::EventClock clock_{0, stream_.get()};
@@ -259,7 +259,7 @@ TEST_F(Clocks, OutliveADeviceThatFails) {
   call();
   simt::fail_all_calls(cudaErrorUnknown);
   call();
-  EXPECT_EQ(clock_.next(), std::nullopt);
+  EXPECT_EQ(clock_.next(), nullptr);
   simt::fail_all_calls(cudaSuccess);
   call();
   EXPECT_EQ(next(), 2u);

@@ -5,9 +5,13 @@ usage: network_test.py BENCH_FOLDER
 
 import os
 import pathlib
+import signal
 import subprocess
 import sys
+import tempfile
+import time
 import unittest
+import unittest.mock
 
 BENCH = pathlib.Path(sys.argv.pop(1)).resolve()
 sys.path.insert(0, str(BENCH))
@@ -31,6 +35,13 @@ def run_of(rate, dense_ms, sparse_ms, wrong=0):
     }
     return {"hosts": 4, "rate_gbps": rate, "achieved_gbps": rate, "rtt_us": 40,
             "perf": {"rows": [row], "baselines": []}}  # fmt: skip
+
+
+def wait_until(holds, seconds=30):
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.1)
 
 
 class Network(unittest.TestCase):
@@ -80,6 +91,51 @@ class Network(unittest.TestCase):
         self.assertEqual(ended.returncode, 2)
         self.assertIn("root" if os.geteuid() != 0 else "/nowhere/bench/perf/sparccl_perf",
                       ended.stderr)  # fmt: skip
+
+    def carried_out(self, script, limit=30):
+        with tempfile.TemporaryDirectory() as folder:
+            written = pathlib.Path(folder) / "out.json"
+            return run.carry_out(["sh", "-c", script, "sh", str(written)], limit, written)
+
+    def test_a_program_counts_once_its_results_are_there(self):
+        self.assertEqual(self.carried_out("echo '{\"a\": 1}' > $1"), {"a": 1})
+        with unittest.mock.patch.object(run, "ENDING", 0.5):  # one that hangs in MPI_Finalize
+            began = time.monotonic()
+            self.assertEqual(self.carried_out("echo '{\"a\": 1}' > $1; sleep 600"), {"a": 1})
+            self.assertLess(time.monotonic() - began, 20)
+
+    def test_a_program_without_results_gives_no_figure(self):
+        for script, limit, expected in (("echo why; exit 3", 30, "ended with 3:\nwhy"),
+                                        ("printf '{\"a\": ' > $1", 30, "ended with 0"),
+                                        ("sleep 600", 1, "took longer than 1 s")):  # fmt: skip
+            with self.assertRaisesRegex(RuntimeError, expected):
+                self.carried_out(script, limit)
+
+    @unittest.skipIf(os.geteuid() != 0, "namespaces are root's")
+    def test_an_interrupted_run_leaves_nothing(self):
+        """In the midst of a measurement: with stand-ins for the programs that never end."""
+        try:
+            launch.launcher()
+            with topology.Network(2):
+                pass
+        except (SystemExit, RuntimeError, OSError, topology.Busy) as error:
+            self.skipTest(f"no namespaces or no MPICH to be had here: {error}")
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with tempfile.TemporaryDirectory() as folder:
+                build, marker = pathlib.Path(folder), pathlib.Path(folder) / "started"
+                for name in ("bench/perf/sparccl_perf", "bench/plan/sparccl_plan"):
+                    (build / name).parent.mkdir(parents=True)
+                    (build / name).write_text(f"#!/bin/sh\ntouch {marker}\nexec sleep 31415\n")
+                    (build / name).chmod(0o755)
+                words = [sys.executable, str(BENCH / "run.py"), "--quick", "--build", folder]
+                with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
+                    wait_until(marker.exists)
+                    running.send_signal(number)
+                    self.assertEqual(running.wait(timeout=60), 130)
+            self.assertNotIn(topology.PREFIX, topology.run("ip", "netns", "list"))
+            self.assertEqual(list(pathlib.Path("/tmp").glob(f"{topology.PREFIX}*")), [])
+            wait_until(lambda: subprocess.run(["pgrep", "-f", "sleep 31415"], check=False,
+                                              stdout=subprocess.DEVNULL).returncode != 0)  # fmt: skip
 
     @unittest.skipIf(os.geteuid() != 0, "namespaces are root's")
     def test_hosts_come_and_go(self):

@@ -50,6 +50,14 @@ class Arithmetic(unittest.TestCase):
         self.assertAlmostEqual(found[0][regret.TO_DENSE], 25)
         self.assertAlmostEqual(found[0][regret.TO_MPI], -50)
 
+    def test_a_cell_is_the_median_of_its_runs(self):
+        runs = [{**cell(percent, percent + 1), "path": path, "time_us": 1, "dense_time_us": 2}
+                for percent, path in ((9, "dense"), (-50, "split"), (1, "dense"))]
+        found = regret.typical(runs)
+        self.assertEqual((found[regret.TO_DENSE], found[regret.TO_MPI]), (1, 2))
+        self.assertEqual((found["path"], found["paths"]), ("dense", {"dense": 2, "split": 1}))
+        self.assertIsNone(regret.typical([{**run, regret.TO_MPI: None} for run in runs])[regret.TO_MPI])
+
     def test_the_worst_decides(self):
         cells = [cell(-40, 3), cell(5), cell(4.9, 80), {**cell(0), "not_measured": "no memory"}]
         cells[3].pop(regret.TO_DENSE)
@@ -90,7 +98,7 @@ class Program(unittest.TestCase):
         self.assertNotIn("worst", done.stdout)
 
     def test_bad_input(self):
-        for words, expected in ((["--repeats", "4"], "--repeats: expected an odd number of at least 5"),
+        for words, expected in ((["--runs", "4"], "--runs: expected an odd number of at least 5"),
                                 (["--transports", "tcp"], "--transports: expected mpi, local or both"),
                                 (["--counts", "1.5"], "--counts: invalid list value"),
                                 (["--json", "/no/such/file"], "--json: there is no folder /no/such"),

@@ -29,11 +29,14 @@ class Compare(unittest.TestCase):
         runs = []
         for rate in RATES:
             answer = predicted(rate)
-            rows = [{"bytes": 4 * COUNT, "count": COUNT, "density": DENSITY, "path": name,
+            dense = {"median": 1e6 * answer["paths"]["dense"]["seconds"]}
+            rows = [{"bytes": 4 * COUNT, "count": COUNT, "density": DENSITY, "path_asked": name,
+                     "path": name, "in_place": False, "dense_time_us": dense,
                      "time_us": {"median": 1e6 * (factor if name == path else 1) * parts["seconds"]}}
-                    for name, parts in answer["paths"].items()]
-            runs.append({"hosts": HOSTS, "rate_gbps": rate, "rtt_us": 40, "perf": {"rows": rows},
-                         "calibration": answer["costs"]})
+                    for name, parts in answer["paths"].items() if name != "dense"]
+            chosen = {**rows[0], "path_asked": "auto", "time_us": {"median": 1}}  # no path of its own
+            runs.append({"hosts": HOSTS, "rate_gbps": rate, "rtt_us": 40, "perf": {"rows": [*rows, chosen]}})
+        runs[-1]["calibration"] = answer["costs"]
         return {"runs": runs}
 
     def compare(self, result, *arguments):
@@ -55,9 +58,9 @@ class Compare(unittest.TestCase):
         self.assertRegex(done.stdout, r"4 hosts, 10 Gbit/s, .* allgather: .* -50\.0 %   <-- off")
         self.assertIn("4 of them off", done.stdout)
 
-    def test_a_run_without_a_calibration_says_what_it_needs(self):
+    def test_results_without_costs_say_what_they_need(self):
         result = self.result()
-        del result["runs"][0]["calibration"]
+        del result["runs"][-1]["calibration"]
         done = self.compare(result)
         self.assertIn("--calibration 4=FILE", done.stderr)
         self.assertEqual(done.returncode, 1)

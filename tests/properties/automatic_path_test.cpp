@@ -29,7 +29,37 @@ TEST(PathChoice, TriesOnlyWhatIsNear) {
   EXPECT_TRUE(PathChoice(predicted(1.0, 0.9, 0.8), false).settled()) << "calls that do not block";
 }
 
-TEST(PathChoice, GoesByTheSlowestRank) {
+TEST(PathChoice, TriesDenseUnlessItIsFarOff) {
+  PathChoice choice(predicted(1.0, 0.2, 0.9), true);
+  EXPECT_EQ(choice.path(), Path::dense) << "9 times the fastest would be too slow for another path";
+  EXPECT_TRUE(PathChoice(predicted(1.0, 0.09, 0.9), true).settled());
+}
+
+PathChoice tried(double dense, double allgather) {
+  PathChoice choice(predicted(dense, allgather, 100), true);
+  for (std::size_t i = 0; i < 2 * (PathChoice::warmups + choice.measured_calls()); ++i) {
+    EXPECT_FALSE(choice.tried());
+    choice.took(1);
+  }
+  EXPECT_TRUE(choice.tried());
+  choice.settle({dense, allgather});
+  return choice;
+}
+
+TEST(PathChoice, StaysWithDenseUnlessATenthIsSaved) {
+  EXPECT_EQ(tried(1.0, 0.91).path(), Path::dense);
+  EXPECT_NE(tried(1.0, 0.91).reason().find("a tenth"), std::string::npos);
+  EXPECT_EQ(tried(1.0, 0.89).path(), Path::allgather);
+  EXPECT_EQ(tried(1.0, 1.5).reason().find("a tenth"), std::string::npos);
+}
+
+TEST(PathChoice, TriesShortCallsMoreOften) {
+  EXPECT_EQ(PathChoice(predicted(1.0, 0.9, 0.8), true).measured_calls(), PathChoice::measured);
+  EXPECT_EQ(PathChoice(predicted(1e-4, 1e-4, 1e-4), true).measured_calls(),
+            PathChoice::measured_of_short);
+}
+
+TEST(PathChoice, GoesByWhatAllRanksFound) {
   PathChoice choice(predicted(1.0, 0.9, 0.8), true);
   for (const Path path : {Path::dense, Path::allgather, Path::split}) {
     for (std::size_t i = 0; i < PathChoice::warmups; ++i) choice.took(99);
@@ -58,7 +88,7 @@ TEST(AutomaticPath, IsOneForAllRanks) {
     World world(shape);
     EXPECT_EQ(world.tensor(0).stats().path, Path::automatic);
     Vector balance(count);
-    constexpr std::size_t most = 4 * (PathChoice::warmups + PathChoice::measured) + 2;
+    constexpr std::size_t most = 4 * (PathChoice::warmups + PathChoice::measured_of_short) + 2;
     for (std::size_t t = 0; t < most; ++t) {
       const auto gradients = integer_gradients(shape, 9, random);
       const auto results = world.step(gradients);
@@ -128,7 +158,7 @@ TEST_F(TriedPaths, HaveNoSparseResult) {
   for (std::size_t t = 1; t < PathChoice::warmups + PathChoice::measured; ++t) {
     static_cast<void>(world_.step(std::vector<Vector>(4, Vector(tried.count))));
   }
-  ASSERT_EQ(world_.tensor(0).stats().path, Path::split) << "the next is hierarchical";
+  ASSERT_EQ(world_.tensor(0).stats().path, Path::split) << "hierarchical is to come";
   world_.each([&](SparseAllreduce& tensor, int) {
     expect_error([&] { static_cast<void>(run_sparse(tensor, Bytes(4'000))); },
                  Result::invalid_usage, {"fc1.weight", "sparse()", "tried"});

@@ -123,26 +123,6 @@ TEST(Dense, DivideIsTheSecondHalfOfAnAverage) {
   }
 }
 
-TEST(Dense, WideningAndNarrowingAreInverse) {
-  for (const DataType type : {DataType::float16, DataType::bfloat16}) {
-    std::vector<std::uint16_t> every(65536);
-    for (std::size_t i = 0; i < every.size(); ++i) every[i] = static_cast<std::uint16_t>(i);
-    std::vector<float> wide(every.size());
-    std::vector<std::uint16_t> back(every.size());
-    widen(wide.data(), every.data(), every.size(), type);
-    narrow(back.data(), wide.data(), wide.size(), type);
-    for (std::size_t i = 0; i < every.size(); ++i) {
-      const double expected = load(type, every.data(), i);
-      if (std::isnan(expected)) {
-        ASSERT_TRUE(std::isnan(wide[i]) && std::isnan(load(type, back.data(), i))) << i;
-      } else {
-        ASSERT_EQ(static_cast<double>(wide[i]), expected) << i;
-        ASSERT_EQ(back[i], every[i]);
-      }
-    }
-  }
-}
-
 TEST(Dense, RejectsWhatIsNoTypeAndNoReduction) {
   float x = 1;
   const void* source = &x;
