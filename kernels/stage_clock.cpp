@@ -20,8 +20,11 @@ StageSeconds StageTimes::seconds() const noexcept {
   std::array<double, stage_count> sums{};
   for (const Span& span : std::span(spans).first(size)) {
     sums[static_cast<std::size_t>(span.stage)] +=
-        std::chrono::duration<double>(span.end - span.begin).count();
+        static_cast<double>((span.end - span.begin).count());
   }
+  using Period = std::chrono::steady_clock::period;
+  constexpr double tick = static_cast<double>(Period::num) / Period::den;
+  for (double& sum : sums) sum *= tick;
   return {sums[0], sums[1], sums[2], sums[3], sums[4], sums[5]};
 }
 

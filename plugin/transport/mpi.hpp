@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -65,6 +66,13 @@ class MpiTransport final : public Transport {
   void reduce_shards(const void* send, void* recv, std::size_t count, DataType type,
                      Reduction reduction);
   void gather_shards(void* data, std::size_t count, std::size_t width);
+  void reduce_around(const void* send, void* recv, std::size_t count, DataType type,
+                     Reduction reduction);
+  void gather_around(void* data, std::size_t count, std::size_t width);
+  [[nodiscard]] Shard passed_on(std::size_t count, int step, int first) const;
+  [[nodiscard]] bool spans_nodes();
+  [[nodiscard]] int left() const noexcept { return (rank() + size() - 1) % size(); }
+  [[nodiscard]] int right() const noexcept { return (rank() + 1) % size(); }
   [[nodiscard]] std::byte* room_for_contributions(std::size_t bytes);
   template <class Post>
   void exchange_contributions(const Post& post);
@@ -89,6 +97,7 @@ class MpiTransport final : public Transport {
   std::vector<const void*> sources_ = std::vector<const void*>(ranks_.size());
   std::unique_ptr<std::byte[]> contributed_;  // by the others, to be reduced
   std::size_t contributed_bytes_ = 0;
+  std::optional<bool> spans_nodes_;  // once a call has asked
 };
 
 }  // namespace sparccl

@@ -20,6 +20,11 @@ constexpr std::size_t part_bytes = std::size_t{1} << 30;  // of a message: MPI c
 constexpr std::size_t most_exchanged_bytes = std::size_t{1} << 19;
 constexpr std::size_t most_of_mpi_bytes = std::size_t{1} << 17;
 
+// Between nodes, each rank talks to its two neighbours alone: messages of all to all at once are in
+// each other's way there. A shard below this is not worth the many steps.
+constexpr std::size_t least_ring_bytes = std::size_t{1} << 16;
+constexpr std::size_t ring_piece_bytes = std::size_t{1} << 18;
+
 bool takes_mpis_sum(DataType type, Reduction reduction, std::size_t bytes) {
   const bool floating = type == DataType::float32 || type == DataType::float64;
   const bool sum = reduction == Reduction::sum || reduction == Reduction::avg;
@@ -36,6 +41,9 @@ void MpiTransport::all_reduce(const void* send, void* recv, std::size_t count, D
     reduce_with_peer(send, recv, count, type, reduction);
   } else if (takes_mpis_sum(type, reduction, count * width)) {
     reduce_by_mpi(send, recv, count, type, reduction);
+  } else if (width > 2 && count / ranks_.size() * width >= least_ring_bytes && spans_nodes()) {
+    reduce_around(send, recv, count, type, reduction);
+    gather_around(recv, count, width);
   } else {
     const Shard mine(count, size(), rank());
     reduce_shards(send, static_cast<std::byte*>(recv) + mine.begin * width, count, type, reduction);
@@ -67,6 +75,65 @@ void MpiTransport::reduce_with_peer(const void* send, void* recv, std::size_t co
   sources_[static_cast<std::size_t>(rank())] = send;
   sources_[static_cast<std::size_t>(peer)] = theirs;
   reduce(recv, sources_.data(), 2, count, type, reduction);
+}
+
+bool MpiTransport::spans_nodes() {
+  if (!spans_nodes_) {
+    const std::vector<int> of_ranks = nodes();
+    spans_nodes_ = std::ranges::any_of(of_ranks, [](int node) { return node != 0; });
+  }
+  return *spans_nodes_;
+}
+
+/// The shard that a rank passes on in a step around the ring: its own first, and then each time the
+/// one that it has just received.
+Shard MpiTransport::passed_on(std::size_t count, int step, int first) const {
+  return {count, size(), (rank() + first - step + 2 * size()) % size()};
+}
+
+/// In P - 1 steps, in each of which a shard comes from the left, takes up this rank's part and goes
+/// on to the right. 16-bit floats would be rounded in every step.
+void MpiTransport::reduce_around(const void* send, void* recv, std::size_t count, DataType type,
+                                 Reduction reduction) {
+  const std::size_t width = size_of(type);
+  const std::size_t piece = ring_piece_bytes / width;
+  const Shard longest(count, size(), size() - 1);
+  std::byte* const arriving = room_for_contributions(piece * width);
+  const auto* const own = static_cast<const std::byte*>(send);
+  auto* const sums = static_cast<std::byte*>(recv);
+  const Reduction each = reduction == Reduction::avg ? Reduction::sum : reduction;
+  for (int step = 0; step + 1 < size(); ++step) {
+    const Shard leaving = passed_on(count, step, 0);
+    const Shard coming = passed_on(count, step + 1, 0);
+    const std::byte* const from = step == 0 ? own : sums;
+    for (std::size_t begin = 0; begin < longest.count; begin += piece) {
+      const auto part_of = [&](const Shard& shard) {
+        return std::min(piece, shard.count - std::min(begin, shard.count));
+      };
+      exchange_contributions([&] {
+        receive_parts(arriving, part_of(coming) * width, left());
+        send_parts(from + (leaving.begin + begin) * width, part_of(leaving) * width, right());
+      });
+      const std::size_t at = (coming.begin + begin) * width;
+      const void* const sources[] = {arriving, own + at};
+      reduce(sums + at, sources, 2, part_of(coming), type, each);
+    }
+  }
+  const Shard whole = passed_on(count, size() - 1, 0);
+  if (reduction == Reduction::avg) divide(sums + whole.begin * width, size(), whole.count, type);
+}
+
+/// Behind reduce_around().
+void MpiTransport::gather_around(void* data, std::size_t count, std::size_t width) {
+  auto* const base = static_cast<std::byte*>(data);
+  for (int step = 0; step + 1 < size(); ++step) {
+    const Shard leaving = passed_on(count, step, 1);
+    const Shard coming = passed_on(count, step + 1, 1);
+    exchange_parts("an all_gather around the ring", [&] {
+      receive_parts(base + coming.begin * width, coming.count * width, left());
+      send_parts(base + leaving.begin * width, leaving.count * width, right());
+    });
+  }
 }
 
 std::byte* MpiTransport::room_for_contributions(std::size_t bytes) {

@@ -55,28 +55,67 @@ Bytes exact_entries(DataType type, std::size_t count, std::uint64_t seed) {
   return bytes;
 }
 
+void expect_naive_all_reduce(Communicator& communicator, DataType type, std::size_t count,
+                             const std::vector<Reduction>& reductions) {
+  std::vector<Bytes> data;
+  for (int r = 0; r < communicator.size(); ++r) {
+    data.push_back(exact_entries(type, count, static_cast<std::uint64_t>(r) + 1));
+  }
+  for (const Reduction reduction : reductions) {
+    const std::string what = std::to_string(count) + " of " + sparccl::name_of(type) + ", " +
+                             sparccl::name_of(reduction);
+    const Bytes expected = naive_reduce(data, type, reduction);
+    Bytes send = data[static_cast<std::size_t>(communicator.rank())];
+    Bytes recv(send.size());
+    communicator.all_reduce(send.data(), recv.data(), count, type, reduction);
+    ASSERT_EQ(recv, expected) << what;
+    communicator.all_reduce(send.data(), send.data(), count, type, reduction);
+    ASSERT_EQ(send, expected) << what << ", in place";
+  }
+}
+
 TEST(MpiTransfers, AllReduceEqualsANaiveLoop) {
   Communicator communicator = world();
-  constexpr std::size_t count = 1027;
   for (const DataType type : all_types) {
-    std::vector<Bytes> data;
-    for (int r = 0; r < communicator.size(); ++r) {
-      data.push_back(exact_entries(type, count, static_cast<std::uint64_t>(r) + 1));
-    }
-    for (const Reduction reduction : all_reductions) {
-      const Bytes expected = naive_reduce(data, type, reduction);
-      Bytes send = data[static_cast<std::size_t>(communicator.rank())];
-      Bytes recv(send.size());
-      communicator.all_reduce(send.data(), recv.data(), count, type, reduction);
-      ASSERT_EQ(recv, expected) << sparccl::name_of(type) << " " << sparccl::name_of(reduction);
-      communicator.all_reduce(send.data(), send.data(), count, type, reduction);
-      ASSERT_EQ(send, expected) << "in place: " << sparccl::name_of(type) << " "
-                                << sparccl::name_of(reduction);
+    expect_naive_all_reduce(communicator, type, 1027,
+                            {std::begin(all_reductions), std::end(all_reductions)});
+    expect_naive_all_reduce(communicator, type, 1, {Reduction::sum, Reduction::avg});
+  }
+}
+
+/// Each way of reducing, in shared memory and around a ring of nodes, with pieces and remainders.
+TEST(MpiTransfers, LargeAllReducesEqualANaiveLoop) {
+  for (const int ranks_per_node : {0, 1}) {
+    Communicator communicator =
+        mpi_communicator(MPI_COMM_WORLD, {.timeout_ms = 20'000, .ranks_per_node = ranks_per_node});
+    for (const DataType type :
+         {DataType::float32, DataType::float64, DataType::bfloat16, DataType::int32}) {
+      for (const std::size_t count : {std::size_t{33'001}, std::size_t{700'003}}) {
+        expect_naive_all_reduce(communicator, type, count,
+                                {Reduction::sum, Reduction::avg, Reduction::max});
+      }
     }
   }
 }
 
-/// More than the transport hands to MPI at a time.
+/// The same bits on every rank, and in every call, whatever order they were added up in.
+TEST(MpiTransfers, LargeAllReducesAreTheSameEverywhere) {
+  for (const int ranks_per_node : {0, 1}) {
+    Communicator communicator =
+        mpi_communicator(MPI_COMM_WORLD, {.timeout_ms = 20'000, .ranks_per_node = ranks_per_node});
+    constexpr std::size_t count = 300'007;
+    std::mt19937_64 random(static_cast<std::uint64_t>(communicator.rank()));
+    std::vector<float> own(count), sum(count), again(count), first(count);
+    for (float& x : own) x = std::normal_distribution<float>()(random);
+    communicator.all_reduce(own.data(), sum.data(), count, DataType::float32, Reduction::sum);
+    communicator.all_reduce(own.data(), again.data(), count, DataType::float32, Reduction::sum);
+    EXPECT_EQ(sum, again);
+    first = sum;
+    MPI_Bcast(first.data(), static_cast<int>(count), MPI_FLOAT, 0, MPI_COMM_WORLD);
+    EXPECT_EQ(sum, first);
+  }
+}
+
 TEST(MpiTransfers, AllReduceInPieces) {
   Communicator communicator = world();
   constexpr std::size_t count = (std::size_t{1} << 22) + 5;
