@@ -79,7 +79,6 @@ Prediction allgather(const Costs& costs, const Workload& workload) {
   return p;
 }
 
-/// A range gets what the ranks have there, k entries on average, and hands on at most 2.5 k / P.
 Prediction split(const Costs& costs, const Workload& workload) {
   const double ranks = workload.world_size;
   const auto n = static_cast<double>(workload.count);
@@ -90,9 +89,9 @@ Prediction split(const Costs& costs, const Workload& workload) {
       (rounds(ranks) + 1) * costs.shared.latency + (ranks - 1) * costs.shared.seconds_per_message;
   p.transfer = (ranks - 1) * slot.sent * costs.shared.per_byte();
   p.bytes = (ranks - 1) * slot.sent;
-  const double reduced = std::min({ranks * k, 2.5 * k + 4 * ranks, n});
-  p.compute =
-      prepare(costs.stages, workload, n, k) + finish(costs.stages, workload, n, k + reduced);
+  const double each = costs.stages.split > 0 ? costs.stages.split : costs.stages.merged;
+  p.compute = prepare(costs.stages, workload, n, k) + finish(costs.stages, workload, n, 0) +
+              each * split_entries(workload);
   gather(p, costs.network, ranks, slot.reduced);
   return p;
 }
@@ -166,6 +165,14 @@ Path Predictions::best_sparse() const {
     if (of(path) && of(path)->seconds() < of(best)->seconds()) best = path;
   }
   return best;
+}
+
+/// A range gets what the ranks have there, k entries on average, and hands on at most 2.5 k / P.
+double split_entries(const Workload& workload) noexcept {
+  const double ranks = workload.world_size;
+  const auto n = static_cast<double>(workload.count);
+  const auto k = static_cast<double>(workload.k);
+  return k + std::min({ranks * k, 2.5 * k + 4 * ranks, n});
 }
 
 Predictions predict(const Costs& costs, const Workload& workload) {

@@ -46,6 +46,8 @@ struct StageCosts {
   Curve result;          ///< over entries of the result, written
   double selected = 0;   ///< seconds per entry sent: candidates, selection, packing
   double merged = 0;     ///< seconds per entry received: check, sum, history
+  double split = 0;      ///< seconds per entry of Path::split that a rank scatters or receives, or
+                         ///< that a reduced range hands on; 0: not measured, taken as `merged`
   double reduction = 0;  ///< seconds per byte that a dense reduction adds up
 };
 
@@ -116,6 +118,10 @@ struct SplitBytes {
 [[nodiscard]] SplitBytes split_bytes(const Workload& workload);
 /// That a ring sends from each rank.
 [[nodiscard]] double dense_bytes(const Workload& workload);
+
+/// That a rank works on in Path::split besides those it selects: it scatters and reduces k on
+/// average, and joins what the ranges hand on.
+[[nodiscard]] double split_entries(const Workload& workload) noexcept;
 
 [[nodiscard]] Predictions predict(const Costs& costs, const Workload& workload);
 

@@ -39,8 +39,11 @@ class LinkProbe {
       : communicator_(communicator), clock_(clock), stream_(stream) {
     constexpr std::size_t least = std::size_t{1} << 20;
     constexpr std::size_t most = std::size_t{1} << 24;
+    constexpr std::size_t most_alone =
+        4 * most;  // on a node: memory of it is not touched elsewhere
     const auto shared = (std::size_t{1} << 26) / static_cast<std::size_t>(ranks_of_node);
-    most_bytes_ = communicator.asynchronous() ? 4 * most : std::clamp(shared, least, most);
+    const bool alone = communicator.asynchronous() || ranks_of_node == 1;
+    most_bytes_ = alone ? most_alone : std::clamp(shared, least, most);
   }
 
   /// Of an all_gather among the ranks of `transport`: this communicator's or a group of it.

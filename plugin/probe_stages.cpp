@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "dense.hpp"
+#include "paths/route.hpp"
 #include "wire.hpp"
 
 namespace sparccl {
@@ -99,6 +100,11 @@ class ProbeTensor {
       throw;
     }
   }
+  /// Of the memory, for other routes than the allgather.
+  [[nodiscard]] Memory& memory() noexcept { return memory_; }
+  [[nodiscard]] const Plan& plan() const noexcept { return plan_; }
+  [[nodiscard]] Run run() const noexcept { return {step_, output_}; }
+
   void finish() {
     backend_.check(plan_, step_, memory_, workspace_.get(), packets_);
     backend_.restore(plan_, step_, memory_, workspace_.get());
@@ -158,6 +164,37 @@ StepTimes time_steps(Communicator::Impl& communicator, ProbeClock& clock, std::s
   return {static_cast<double>(count), static_cast<double>(k), least[0], least[2], skew};
 }
 
+/// What the slowest rank's stages took on Path::split, in the same way.
+double time_split(Communicator::Impl& communicator, ProbeClock& clock, std::size_t count,
+                  std::size_t k, Stream stream) {
+  static const std::string name = "calibration";
+  ProbeTensor tensor(communicator, count, k, stream);
+  Observer observer(communicator.backend());
+  const RouteContext context{communicator, name, tensor.memory(), observer};
+  const std::unique_ptr<Route> route = make_route(Path::split, context, tensor.plan(), Options{});
+  route->install(tensor.memory());
+  const Run run = tensor.run();
+  double least = 0;
+  double last = 0;
+  for (int i = 0; i < 4 && (i < 2 || last < ProbeClock::slow); ++i) {
+    tensor.fill_gradient();
+    last = 0;
+    for (int exchange = 0; exchange < route->exchanges(); ++exchange) {
+      last += clock.once([&] { route->prepare(exchange, run); });
+      try {
+        route->exchange(exchange, run);
+      } catch (...) {
+        if (communicator.transport().keeps_buffers_after_failure()) route->keep_buffers();
+        throw;
+      }
+    }
+    last += clock.once([&] { route->finish(run); });
+    least = i < 2 ? last : std::min(least, last);
+  }
+  communicator.backend().finish_all();
+  return least;
+}
+
 /// Seconds per byte that this rank adds up. A device's reductions hide behind their transfers.
 double probe_reduction(Communicator::Impl& communicator, ProbeClock& clock) {
   if (communicator.asynchronous()) return 0;
@@ -194,8 +231,8 @@ StageCosts probe_stages(Communicator::Impl& communicator, ProbeClock& clock, int
   if (sparse.back().prepare + sparse.back().finish <= ProbeClock::slow) {
     sparse.push_back(time_steps(communicator, clock, last, last / 1000, stream));
   }
-  // What an entry sent costs does not depend on n: of a tensor that takes no long time.
-  const StepTimes& few = sparse[sparse.size() > 1 ? sparse.size() - 2 : 0];
+  // Of the largest, whose entries lie all over the memory.
+  const StepTimes& few = sparse.back();
   const auto count = static_cast<std::size_t>(few.count);
   const StepTimes many = time_steps(communicator, clock, count, count / 16, stream);
   const double ranks = communicator.transport().size();
@@ -207,6 +244,13 @@ StageCosts probe_stages(Communicator::Impl& communicator, ProbeClock& clock, int
     const double result = times.finish - costs.merged * ranks * times.k;
     costs.pass.points.push_back({times.count, std::max(pass, 0.0) + times.skew});
     costs.result.points.push_back({times.count, std::max(result, 0.0)});
+  }
+  if (communicator.transport().size() > 1) {
+    const double split = time_split(communicator, clock, count, count / 16, stream);
+    const double entries = split_entries(
+        {.count = count, .k = count / 16, .world_size = communicator.transport().size()});
+    const double others = many.prepare + costs.result.points.back().seconds;
+    costs.split = std::max(costs.merged, (split - others) / entries);
   }
   costs.reduction = probe_reduction(communicator, clock);
   return costs;
