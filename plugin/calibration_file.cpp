@@ -106,9 +106,9 @@ Costs costs_in(const Json& all) {
   Costs costs;
   costs.machine = machine_in(all);
   const Json& stages = member(all, "stages");
-  costs.stages = {curve_of(stages, "pass"),   curve_of(stages, "result"),
-                  number(stages, "selected"), number(stages, "merged"),
-                  number(stages, "split"),    number(stages, "reduction")};
+  costs.stages = {curve_of(stages, "pass"),     curve_of(stages, "result"),
+                  curve_of(stages, "selected"), curve_of(stages, "merged"),
+                  number(stages, "split"),      number(stages, "reduction")};
   if (costs.stages.pass.points.empty() || costs.stages.result.points.empty()) {
     throw Wrong{"expected at least one point of \"pass\" and \"result\", found none"};
   }
@@ -129,8 +129,8 @@ std::string text_of(const Costs& costs) {
                     {"stages",
                      {{"pass", json_of(costs.stages.pass)},
                       {"result", json_of(costs.stages.result)},
-                      {"selected", costs.stages.selected},
-                      {"merged", costs.stages.merged},
+                      {"selected", json_of(costs.stages.selected)},
+                      {"merged", json_of(costs.stages.merged)},
                       {"split", costs.stages.split},
                       {"reduction", costs.stages.reduction}}},
                     {"network", json_of(costs.network)},

@@ -26,13 +26,18 @@ double pass_factor(DataType type) {
 
 double result_factor(DataType type) { return static_cast<double>(size_of(type)) / 4; }
 
+double density_of(const Workload& workload) {
+  return static_cast<double>(workload.k) / static_cast<double>(workload.count);
+}
+
 /// Up to the exchange: n entries looked at, k taken.
 double prepare(const StageCosts& costs, const Workload& workload, double count, double k) {
-  return costs.pass.at(count) * pass_factor(workload.type) + costs.selected * k;
+  return costs.pass.at(count) * pass_factor(workload.type) + costs.selected.at(k / count) * k;
 }
 
 double finish(const StageCosts& costs, const Workload& workload, double count, double received) {
-  return costs.result.at(count) * result_factor(workload.type) + costs.merged * received;
+  return costs.result.at(count) * result_factor(workload.type) +
+         costs.merged.at(density_of(workload)) * received;
 }
 
 /// All-gather of `bytes` from each of `ranks`; returns with them in the fields that it is made of.
@@ -59,9 +64,14 @@ Prediction dense(const Costs& costs, const Workload& workload) {
     return p;
   }
   // As it was measured, but for bytes that take another time now. What it is made of is a guess.
-  const double least = std::min(wire, p.bytes * costs.network.seconds_per_byte);
-  const double change = costs.network.seconds_per_byte - costs.dense.seconds_per_byte;
-  const double total = std::max(costs.dense.curve.at(bytes) + p.bytes * change, least);
+  const Curve& curve = costs.dense.curve;
+  const double fixed = curve.points.front().seconds;
+  const double each = std::max(0.0, curve.at(bytes) - fixed) / p.bytes;
+  const double then = costs.dense.seconds_per_byte;
+  const double now = costs.network.seconds_per_byte;
+  const Link before{.seconds_per_byte = then};
+  const double changed = each >= then ? std::hypot(now, before.copies_of(each)) : each * now / then;
+  const double total = fixed + p.bytes * changed;
   p.transfer = std::min(wire, total);
   p.compute = std::min(sums, total - p.transfer);
   p.latency = meet + total - p.transfer - p.compute;
@@ -89,7 +99,8 @@ Prediction split(const Costs& costs, const Workload& workload) {
       (rounds(ranks) + 1) * costs.shared.latency + (ranks - 1) * costs.shared.seconds_per_message;
   p.transfer = (ranks - 1) * slot.sent * costs.shared.per_byte();
   p.bytes = (ranks - 1) * slot.sent;
-  const double each = costs.stages.split > 0 ? costs.stages.split : costs.stages.merged;
+  const double each =
+      costs.stages.split > 0 ? costs.stages.split : costs.stages.merged.at(density_of(workload));
   p.compute = prepare(costs.stages, workload, n, k) + finish(costs.stages, workload, n, 0) +
               each * split_entries(workload);
   gather(p, costs.network, ranks, slot.reduced);

@@ -2,7 +2,9 @@
 // same numbers in give the same numbers out on every rank. docs/performance-model.md.
 #pragma once
 
+#include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstddef>
 #include <optional>
 #include <string>
@@ -27,27 +29,33 @@ struct Curve {
   [[nodiscard]] double slope() const noexcept;
 };
 
-/// One way from rank to rank. A message takes latency + bytes x seconds_per_byte.
+/// One way from rank to rank. A message takes latency + bytes x per_byte().
 struct Link {
   double latency = 0;
   double seconds_per_byte = 0;       ///< of the wire: 1 / bandwidth
-  double copy_seconds_per_byte = 0;  ///< of the processors besides: what no bandwidth makes shorter
+  double copy_seconds_per_byte = 0;  ///< of the processors: what no bandwidth makes shorter
   double seconds_per_message = 0;    ///< of the sender, for each of many messages sent at once
 
+  /// Wire and processors work at the same time, but for what one has to wait for the other: between
+  /// the larger of the two and their sum. Measured over TCP (docs/performance-model.md).
   [[nodiscard]] double per_byte() const noexcept {
-    return seconds_per_byte + copy_seconds_per_byte;
+    return std::hypot(seconds_per_byte, copy_seconds_per_byte);
+  }
+  /// The copies' part of a byte that took `measured` over this wire.
+  [[nodiscard]] double copies_of(double measured) const noexcept {
+    return std::sqrt(std::max(0.0, measured * measured - seconds_per_byte * seconds_per_byte));
   }
 };
 
 /// The arithmetic of a sparse step, of float32 on one rank while all others do the same.
 struct StageCosts {
-  Curve pass;            ///< over entries of the gradient: accumulate, and ranks' waiting for each
-                         ///< other after it where they share cores
-  Curve result;          ///< over entries of the result, written
-  double selected = 0;   ///< seconds per entry sent: candidates, selection, packing
-  double merged = 0;     ///< seconds per entry received: check, sum, history
-  double split = 0;      ///< seconds per entry of Path::split that a rank scatters or receives, or
-                         ///< that a reduced range hands on; 0: not measured, taken as `merged`
+  Curve pass;        ///< over entries of the gradient: accumulate, and ranks' waiting for each
+                     ///< other after it where they share cores
+  Curve result;      ///< over entries of the result, written
+  Curve selected;    ///< seconds per entry sent, over the density: candidates, selection, packing
+  Curve merged;      ///< seconds per entry received, over the density: check, sum, history
+  double split = 0;  ///< seconds per entry of Path::split that a rank scatters or receives, or
+                     ///< that a reduced range hands on; 0: not measured, taken as `merged`
   double reduction = 0;  ///< seconds per byte that a dense reduction adds up
 };
 

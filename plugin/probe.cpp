@@ -108,7 +108,13 @@ class LinkProbe {
   [[nodiscard]] Curve grow(std::size_t most, const Time& time) {
     Curve curve;
     for (std::size_t bytes = smallest;; bytes = std::min(8 * bytes, most)) {
-      const double seconds = time(bytes);
+      double seconds = time(bytes);
+      // Eight times the bytes do not take sixteen times as long, unless a message was lost (TCP
+      // waits for a fifth of a second then) or a burst used up: told apart by measuring again.
+      for (int more = 0; more < 3 && !curve.points.empty(); ++more) {
+        if (seconds <= 16 * curve.points.back().seconds) break;
+        seconds = std::min(seconds, time(bytes));
+      }
       curve.points.push_back({static_cast<double>(bytes), seconds});
       if (bytes == most) return curve;
       if (seconds > ProbeClock::slow / 2 && curve.points.size() > 3) return curve;

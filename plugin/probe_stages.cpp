@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <limits>
 
 #include "dense.hpp"
 #include "paths/route.hpp"
@@ -13,9 +14,9 @@ namespace {
 constexpr std::size_t chunk = 65'536;
 
 /// Roughly normal, as gradients are; the same on every machine.
-std::vector<float> synthetic(std::size_t count, int rank) {
+std::vector<float> synthetic(std::size_t count, int rank, std::uint64_t step) {
   std::vector<float> values(count);
-  std::uint64_t state = 0x9e3779b97f4a7c15u * (static_cast<std::uint64_t>(rank) + 1);
+  std::uint64_t state = 0x9e3779b97f4a7c15u * (static_cast<std::uint64_t>(rank) + 1 + (step << 32));
   for (float& value : values) {
     state = state * 6364136223846793005u + 1442695040888963407u;
     float sum = 0;
@@ -75,10 +76,10 @@ class ProbeTensor {
   ProbeTensor(const ProbeTensor&) = delete;
   ProbeTensor& operator=(const ProbeTensor&) = delete;
 
-  /// Before each step, whose result comes where the gradient was. The same numbers over and over, a
-  /// little larger each time: hardly any two are equal.
+  /// Before each step, whose result comes where the gradient was. Other numbers in each
+  /// step; within one the same over and over, a little larger each time: hardly any two are equal.
   void fill_gradient() {
-    std::vector<float> values = synthetic(std::min(chunk, plan_.count), plan_.rank);
+    std::vector<float> values = synthetic(std::min(chunk, plan_.count), plan_.rank, steps_++);
     for (std::size_t begin = 0; begin < plan_.count; begin += values.size()) {
       const std::size_t part = std::min(values.size(), plan_.count - begin);
       backend_.upload(static_cast<float*>(gradient_.get()) + begin, values.data(),
@@ -124,6 +125,7 @@ class ProbeTensor {
   Step step_;
   Output output_;
   std::vector<Packet> packets_;
+  std::uint64_t steps_ = 0;
 };
 
 struct StepTimes {
@@ -134,34 +136,40 @@ struct StepTimes {
   double skew = 0;  // what a whole step takes longer than its parts, before each of which all wait
 };
 
-/// What the slowest rank took after a first step, which finds no memory warm: the shortest of some
-/// steps.
+/// Steps that are not measured: the first finds neither memory nor residual, and the second has to
+/// find out how far the residual has moved the threshold.
+constexpr int warmups = 3;
+
+/// What the slowest rank took: the shortest of some steps.
 StepTimes time_steps(Communicator::Impl& communicator, ProbeClock& clock, std::size_t count,
                      std::size_t k, Stream stream) {
   ProbeTensor tensor(communicator, count, k, stream);
-  double least[] = {0, 0, 0, 0};  // prepare, exchange, finish, all of it
-  double last = 0;
-  for (int i = 0; i < 5 && (i < 2 || last < ProbeClock::slow); ++i) {
+  const auto step = [&] {
+    tensor.prepare();
+    tensor.exchange();
+    tensor.finish();
+  };
+  for (int i = 0; i < warmups; ++i) {
     tensor.fill_gradient();
-    double times[4] = {};
-    times[0] = clock.once([&] { tensor.prepare(); });
-    times[1] = clock.once([&] { tensor.exchange(); });
-    times[2] = clock.once([&] { tensor.finish(); });
-    if (i > 0) {
-      tensor.fill_gradient();
-      times[3] = clock.once([&] {
-        tensor.prepare();
-        tensor.exchange();
-        tensor.finish();
-      });
-    }
-    last = times[0] + times[2];
-    for (int part = 0; part < 4; ++part) {
-      least[part] = i < 2 ? times[part] : std::min(least[part], times[part]);
-    }
+    step();
   }
-  const double skew = std::max(0.0, least[3] - least[0] - least[1] - least[2]);
-  return {static_cast<double>(count), static_cast<double>(k), least[0], least[2], skew};
+  constexpr double unknown = std::numeric_limits<double>::infinity();
+  StepTimes least{.prepare = unknown, .finish = unknown};
+  double exchange = unknown;
+  double whole = unknown;
+  for (int i = 0; i < 4; ++i) {
+    tensor.fill_gradient();
+    least.prepare = std::min(least.prepare, clock.once([&] { tensor.prepare(); }));
+    exchange = std::min(exchange, clock.once([&] { tensor.exchange(); }));
+    least.finish = std::min(least.finish, clock.once([&] { tensor.finish(); }));
+    tensor.fill_gradient();
+    whole = std::min(whole, clock.once(step));
+    if (whole > ProbeClock::slow) break;
+  }
+  least.count = static_cast<double>(count);
+  least.k = static_cast<double>(k);
+  least.skew = std::max(0.0, whole - least.prepare - exchange - least.finish);
+  return least;
 }
 
 /// What the slowest rank's stages took on Path::split, in the same way.
@@ -174,11 +182,10 @@ double time_split(Communicator::Impl& communicator, ProbeClock& clock, std::size
   const std::unique_ptr<Route> route = make_route(Path::split, context, tensor.plan(), Options{});
   route->install(tensor.memory());
   const Run run = tensor.run();
-  double least = 0;
-  double last = 0;
-  for (int i = 0; i < 4 && (i < 2 || last < ProbeClock::slow); ++i) {
+  double least = std::numeric_limits<double>::infinity();
+  for (int i = 0; i < warmups + 2; ++i) {
     tensor.fill_gradient();
-    last = 0;
+    double last = 0;
     for (int exchange = 0; exchange < route->exchanges(); ++exchange) {
       last += clock.once([&] { route->prepare(exchange, run); });
       try {
@@ -189,7 +196,7 @@ double time_split(Communicator::Impl& communicator, ProbeClock& clock, std::size
       }
     }
     last += clock.once([&] { route->finish(run); });
-    least = i < 2 ? last : std::min(least, last);
+    if (i >= warmups) least = std::min(least, last);
   }
   communicator.backend().finish_all();
   return least;
@@ -223,34 +230,43 @@ StageCosts probe_stages(Communicator::Impl& communicator, ProbeClock& clock, int
   // What is slow already need not be made larger: a stand-in for a device, for one.
   const std::size_t last = static_cast<std::size_t>(
       clock.slowest(static_cast<double>(largest_count(communicator, ranks_of_node))));
+  std::vector<std::size_t> counts;
+  for (std::size_t count = 4096; count <= last / 16; count *= 16) counts.push_back(count);
+  counts.push_back(last / 4);
+  counts.push_back(last);
   std::vector<StepTimes> sparse;
-  for (std::size_t count = 4096; count <= last / 4; count *= 16) {
+  for (const std::size_t count : counts) {
     sparse.push_back(time_steps(communicator, clock, count, count / 1000, stream));
-    if (sparse.back().prepare + sparse.back().finish > ProbeClock::slow) break;
+    if (count <= last / 16 && sparse.back().prepare + sparse.back().finish > ProbeClock::slow)
+      break;
   }
-  if (sparse.back().prepare + sparse.back().finish <= ProbeClock::slow) {
-    sparse.push_back(time_steps(communicator, clock, last, last / 1000, stream));
-  }
-  // Of the largest, whose entries lie all over the memory.
-  const StepTimes& few = sparse.back();
+  // What an entry costs, in a tensor whose entries lie all over the memory, and not the largest:
+  // many entries take long.
+  const StepTimes& few = sparse.size() == counts.size() ? sparse[counts.size() - 2] : sparse.back();
   const auto count = static_cast<std::size_t>(few.count);
-  const StepTimes many = time_steps(communicator, clock, count, count / 16, stream);
   const double ranks = communicator.transport().size();
   StageCosts costs;
-  costs.selected = std::max(0.0, many.prepare - few.prepare) / (many.k - few.k);
-  costs.merged = std::max(0.0, many.finish - few.finish) / (ranks * (many.k - few.k));
+  for (const std::size_t part : {16, 4}) {
+    const StepTimes many = time_steps(communicator, clock, count, count / part, stream);
+    const double density = 1.0 / static_cast<double>(part);
+    const double more = many.k - few.k;
+    costs.selected.points.push_back({density, std::max(0.0, many.prepare - few.prepare) / more});
+    costs.merged.points.push_back(
+        {density, std::max(0.0, many.finish - few.finish) / (ranks * more)});
+  }
   for (const StepTimes& times : sparse) {
-    const double pass = times.prepare - costs.selected * times.k;
-    const double result = times.finish - costs.merged * ranks * times.k;
+    const double pass = times.prepare - costs.selected.at(0) * times.k;
+    const double result = times.finish - costs.merged.at(0) * ranks * times.k;
     costs.pass.points.push_back({times.count, std::max(pass, 0.0) + times.skew});
     costs.result.points.push_back({times.count, std::max(result, 0.0)});
   }
   if (communicator.transport().size() > 1) {
-    const double split = time_split(communicator, clock, count, count / 16, stream);
-    const double entries = split_entries(
-        {.count = count, .k = count / 16, .world_size = communicator.transport().size()});
-    const double others = many.prepare + costs.result.points.back().seconds;
-    costs.split = std::max(costs.merged, (split - others) / entries);
+    const Workload workload{
+        .count = count, .k = count / 8, .world_size = communicator.transport().size()};
+    const auto k = static_cast<double>(workload.k);
+    const double split = time_split(communicator, clock, count, workload.k, stream);
+    const double others = few.prepare + costs.selected.at(1.0 / 8) * k + costs.result.at(few.count);
+    costs.split = std::max(costs.merged.at(0), (split - others) / split_entries(workload));
   }
   costs.reduction = probe_reduction(communicator, clock);
   return costs;

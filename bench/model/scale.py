@@ -57,8 +57,8 @@ def constants(inputs, calibration):
     yield "|---|---|---|"
     yield f"| pass over the gradient | {1e9 * (t1 - t0) / (n1 - n0):.2f} ns an entry | {sources['stages']}; {machine['cpu']}, {machine['world_size']} rank |"
     yield f"| writing the result | {1e9 * (r1 - r0) / (m1 - m0):.2f} ns an entry | the same |"
-    yield f"| an entry sent | {1e9 * stages['selected']:.1f} ns | the same |"
-    yield f"| an entry received | {1e9 * stages['merged']:.1f} ns | the same |"
+    yield f"| an entry sent | {1e9 * stages['selected'][0][1]:.1f} ns | the same |"
+    yield f"| an entry received | {1e9 * stages['merged'][0][1]:.1f} ns | the same |"
     yield f"| a byte of a dense reduction | {1e9 * stages['reduction']:.3f} ns | the same |"
     for network in inputs["networks"]:
         yield (f"| {network['name']} | {network['latency']} a message, {network['message']} to send it "

@@ -139,8 +139,8 @@ std::string show_costs(const Costs& costs) {
   text += format(
       "stages: %.2f ns an entry to go over the gradient, %.2f ns an entry of the result, "
       "%.1f ns an entry sent, %.1f ns an entry received\n",
-      1e9 * stages.pass.slope(), 1e9 * stages.result.slope(), 1e9 * stages.selected,
-      1e9 * stages.merged);
+      1e9 * stages.pass.slope(), 1e9 * stages.result.slope(), 1e9 * stages.selected.at(0),
+      1e9 * stages.merged.at(0));
   if (costs.machine.world_size < 2) return text + "\n";
   return text + format("network: latency %s, %s; dense allreduce: %s per further MB\n\n",
                        show_seconds(costs.network.latency).c_str(),

@@ -63,7 +63,7 @@ void rate_link(Costs& costs, double bytes_per_second) {
   for (Link* const link : {&costs.network, &costs.shared}) {
     const double measured = link->per_byte();
     link->seconds_per_byte = std::min(measured, 1 / bytes_per_second);
-    link->copy_seconds_per_byte = measured - link->seconds_per_byte;
+    link->copy_seconds_per_byte = link->copies_of(measured);
   }
   costs.dense.seconds_per_byte = costs.network.seconds_per_byte;
 }

@@ -126,16 +126,17 @@ class Candidates {
     }
   }
 
-  /// An entry that was sent last step is a candidate only if the residual is 0 there: few are, so
-  /// few are looked up.
+  /// An entry that was sent last step is a candidate only if the residual is 0 there. Both lists
+  /// ascend.
   void damp(std::size_t begin, std::size_t end, std::size_t first, std::size_t last) {
     A* const residual = residual_ + (begin - begin % block_size);
     const auto mu = damping_mu<A>(plan_.mu);
+    const std::uint16_t* found = work_.offsets + first;
+    const std::uint16_t* const beyond = work_.offsets + last;
     history_.visit(begin, end, [&](std::size_t offset, std::size_t index) {
       if (residual[offset] != A(0)) return;
-      const std::uint16_t* const found =
-          std::lower_bound(work_.offsets + first, work_.offsets + last, offset);
-      if (found == work_.offsets + last || *found != offset) return;
+      while (found != beyond && *found < offset) ++found;
+      if (found == beyond || *found != offset) return;
       const auto i = static_cast<std::size_t>(found - work_.offsets);
       work_.scores[i] *= damping(plan_.distortion, ratios_[index], work_.values[i], mu);
     });

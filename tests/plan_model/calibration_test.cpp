@@ -127,8 +127,9 @@ TEST_F(Calibration, AFileThatIsNoneSaysWhatIsWrong) {
   refuse("[]", "sparccl_calibration");
   refuse(with("\"sparccl_calibration\": 1", "\"sparccl_calibration\": 2"), "version 1");
   refuse(with("\"stages\"", "\"stage\""), "stages");
-  refuse(with("\"selected\": 8e-09", "\"selected\": -1"), "selected");
-  refuse(with("\"selected\": 8e-09", "\"selected\": \"a\""), "selected");
+  refuse(with("\"split\": 5e-09", "\"split\": -1"), "split");
+  refuse(with("\"split\": 5e-09", "\"split\": \"a\""), "split");
+  refuse(with("\"selected\": ", "\"selected\": 1, \"s\": "), "selected");
   refuse(with("\"cores\": ", "\"cores\": 0.5, \"c\": "), "whole number");
   refuse(with("4096.0", "1e99"), "ascending");
   expect_error([&] { static_cast<void>(load_costs(folder_ / "none.json")); }, Result::bad_state,
@@ -148,7 +149,7 @@ TEST_F(Calibration, RanksThatWantDifferentThingsAllHearIt) {
 TEST_F(Calibration, RanksWithDifferentFilesAllHearIt) {
   Costs other = here(2);
   save_costs(other, folder_ / "a.json");
-  other.stages.merged *= 2;
+  other.stages.split *= 2;
   save_costs(other, folder_ / "b.json");
   auto ranks = ranks_with({folder_ / "a.json", folder_ / "b.json"});
   on_each(ranks, [](Communicator& rank) {

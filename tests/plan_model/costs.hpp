@@ -9,12 +9,12 @@ namespace sparccl::test {
 
 [[nodiscard]] inline Costs imagined_costs(double bytes_per_second = 1.25e8) {
   Costs costs;
-  costs.stages = {{{{4096, 2e-5}, {1 << 24, 1e-2}}},
-                  {{{4096, 1e-6}, {1 << 24, 2e-3}}},
-                  8e-9,
-                  3e-9,
-                  5e-9,
-                  1e-10};
+  costs.stages.pass = {{{4096, 2e-5}, {1 << 24, 1e-2}}};
+  costs.stages.result = {{{4096, 1e-6}, {1 << 24, 2e-3}}};
+  costs.stages.selected = {{{0.01, 8e-9}, {1, 8e-9}}};
+  costs.stages.merged = {{{0.01, 3e-9}, {1, 3e-9}}};
+  costs.stages.split = 5e-9;
+  costs.stages.reduction = 1e-10;
   costs.network.latency = 5e-5;
   costs.network.seconds_per_byte = 1 / bytes_per_second;
   costs.network.copy_seconds_per_byte = 2e-10;
