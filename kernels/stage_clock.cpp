@@ -24,7 +24,7 @@ StageSeconds StageTimes::seconds() const noexcept {
   }
   using Period = std::chrono::steady_clock::period;
   constexpr double tick = static_cast<double>(Period::num) / Period::den;
-  for (double& sum : sums) sum *= tick;
+  for (double& sum : sums) sum *= factor * tick;
   return {sums[0], sums[1], sums[2], sums[3], sums[4], sums[5]};
 }
 

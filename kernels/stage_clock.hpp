@@ -27,6 +27,7 @@ struct StageTimes {
   // [size] in order. In a Group other calls' stages lie between. A stage may come several times.
   std::array<Span, most_spans> spans;
   std::size_t size = 0;
+  double factor = 1;  // of the spans: a call that took so many times as long, in the same shares
   [[nodiscard]] StageSeconds seconds() const noexcept;
 };
 

@@ -10,7 +10,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr int file_version = 1;
+constexpr int file_version = 2;  // 2: entries' costs over the density, those of split
+constexpr double most_seconds = 1e6;
 
 Json json_of(const Curve& curve) {
   Json points = Json::array();
@@ -78,7 +79,10 @@ Curve curve_of(const Json& object, const char* name) {
       throw wrong;
     }
     curve.points.push_back({point[0].get<double>(), point[1].get<double>()});
-    if (!(curve.points.back().size > before) || !(curve.points.back().seconds >= 0)) throw wrong;
+    if (!(curve.points.back().size > before) || !(curve.points.back().seconds >= 0) ||
+        !(curve.points.back().seconds < most_seconds)) {
+      throw wrong;
+    }
     before = curve.points.back().size;
   }
   return curve;

@@ -70,7 +70,8 @@ Prediction dense(const Costs& costs, const Workload& workload) {
   const double then = costs.dense.seconds_per_byte;
   const double now = costs.network.seconds_per_byte;
   const Link before{.seconds_per_byte = then};
-  const double changed = each >= then ? std::hypot(now, before.copies_of(each)) : each * now / then;
+  const double changed =
+      each >= then ? root_of_squares(now, before.copies_of(each)) : each * now / then;
   const double total = fixed + p.bytes * changed;
   p.transfer = std::min(wire, total);
   p.compute = std::min(sums, total - p.transfer);
@@ -198,7 +199,7 @@ Choice choose(const Predictions& predictions) {
   const Path sparse = predictions.best_sparse();
   const double dense_seconds = predictions.of(Path::dense)->seconds();
   const double sparse_seconds = predictions.of(sparse)->seconds();
-  const Path chosen = sparse_seconds <= worthwhile * dense_seconds ? sparse : Path::dense;
+  const Path chosen = sparse_seconds < worthwhile * dense_seconds ? sparse : Path::dense;
   std::vector<Path> others;
   for (const Path path : paths) {
     if (path != chosen && predictions.of(path)) others.push_back(path);

@@ -29,6 +29,11 @@ struct Curve {
   [[nodiscard]] double slope() const noexcept;
 };
 
+/// Not std::hypot, whose last bit libraries may differ in: all ranks compute alike.
+[[nodiscard]] inline double root_of_squares(double a, double b) noexcept {
+  return std::sqrt(a * a + b * b);
+}
+
 /// One way from rank to rank. A message takes latency + bytes x per_byte().
 struct Link {
   double latency = 0;
@@ -37,9 +42,9 @@ struct Link {
   double seconds_per_message = 0;    ///< of the sender, for each of many messages sent at once
 
   /// Wire and processors work at the same time, but for what one has to wait for the other: between
-  /// the larger of the two and their sum. Measured over TCP (docs/performance-model.md).
+  /// the larger of the two and their sum. Measured over TCP (docs/adr/0009).
   [[nodiscard]] double per_byte() const noexcept {
-    return std::hypot(seconds_per_byte, copy_seconds_per_byte);
+    return root_of_squares(seconds_per_byte, copy_seconds_per_byte);
   }
   /// The copies' part of a byte that took `measured` over this wire.
   [[nodiscard]] double copies_of(double measured) const noexcept {

@@ -151,10 +151,10 @@ Costs probe(Communicator::Impl& communicator, Stream stream) {
     costs.machine = machine_of(communicator);
     ProbeClock clock(communicator, stream);
     const int of_node = ranks_of_node(costs.machine);
-    costs.stages = probe_stages(communicator, clock, of_node, stream);
-    if (costs.machine.world_size == 1) return;
     LinkProbe links(communicator, clock, of_node, stream);
     costs.network = links.gather(communicator.transport());
+    costs.stages = probe_stages(communicator, clock, of_node, costs.network, stream);
+    if (costs.machine.world_size == 1) return;
     costs.shared = links.all_to_all(costs.network);
     costs.node = probe_node(communicator, links, costs.machine, costs.network,
                             communicator.transport().nodes());

@@ -223,10 +223,21 @@ std::size_t largest_count(const Communicator::Impl& communicator, int ranks_of_n
   return std::max(least, together / static_cast<std::size_t>(std::max(2, ranks_of_node)));
 }
 
+/// That a rank may send in a probe, which exchanges them several times: on a slow link few, where
+/// what they cost besides does not matter; and among many ranks few, for memory.
+std::size_t most_entries(int ranks, const Link& link) {
+  constexpr double seconds = 20e-3;
+  constexpr double bytes = 1 << 26;  // of the packets of all ranks
+  constexpr double entry_bytes = 6;  // a float32 and its offset
+  const double peers = std::max(1, ranks - 1);
+  const double by_time = seconds / (peers * entry_bytes * std::max(link.per_byte(), 1e-15));
+  return static_cast<std::size_t>(std::max(4.0, std::min(by_time, bytes / (ranks * entry_bytes))));
+}
+
 }  // namespace
 
 StageCosts probe_stages(Communicator::Impl& communicator, ProbeClock& clock, int ranks_of_node,
-                        Stream stream) {
+                        const Link& link, Stream stream) {
   // What is slow already need not be made larger: a stand-in for a device, for one.
   const std::size_t last = static_cast<std::size_t>(
       clock.slowest(static_cast<double>(largest_count(communicator, ranks_of_node))));
@@ -234,21 +245,30 @@ StageCosts probe_stages(Communicator::Impl& communicator, ProbeClock& clock, int
   for (std::size_t count = 4096; count <= last / 16; count *= 16) counts.push_back(count);
   counts.push_back(last / 4);
   counts.push_back(last);
+  const std::size_t most = most_entries(communicator.transport().size(), link);
+  const auto time_few = [&](std::size_t count) {
+    return time_steps(communicator, clock, count, std::min(count / 1000, most), stream);
+  };
   std::vector<StepTimes> sparse;
   for (const std::size_t count : counts) {
-    sparse.push_back(time_steps(communicator, clock, count, count / 1000, stream));
+    sparse.push_back(time_few(count));
     if (count <= last / 16 && sparse.back().prepare + sparse.back().finish > ProbeClock::slow)
       break;
   }
-  // What an entry costs, in a tensor whose entries lie all over the memory, and not the largest:
-  // many entries take long.
-  const StepTimes& few = sparse.size() == counts.size() ? sparse[counts.size() - 2] : sparse.back();
-  const auto count = static_cast<std::size_t>(few.count);
+  // What an entry costs, in a tensor whose entries lie all over the memory, if that can be
+  // afforded.
+  StepTimes few = sparse.size() == counts.size() ? sparse[counts.size() - 2] : sparse.back();
+  auto count = static_cast<std::size_t>(few.count);
+  while (count > 4096 && count / 4 > most) count /= 4;
+  if (static_cast<double>(count) < few.count) few = time_few(count);
   const double ranks = communicator.transport().size();
   StageCosts costs;
+  const auto least_k = static_cast<std::size_t>(few.k) + 4;
   for (const std::size_t part : {16, 4}) {
-    const StepTimes many = time_steps(communicator, clock, count, count / part, stream);
-    const double density = 1.0 / static_cast<double>(part);
+    const std::size_t k = std::max(least_k, std::min(count / part, most));
+    const double density = static_cast<double>(k) / static_cast<double>(count);
+    if (!costs.selected.points.empty() && density <= costs.selected.points.back().size) continue;
+    const StepTimes many = time_steps(communicator, clock, count, k, stream);
     const double more = many.k - few.k;
     costs.selected.points.push_back({density, std::max(0.0, many.prepare - few.prepare) / more});
     costs.merged.points.push_back(
@@ -261,11 +281,13 @@ StageCosts probe_stages(Communicator::Impl& communicator, ProbeClock& clock, int
     costs.result.points.push_back({times.count, std::max(result, 0.0)});
   }
   if (communicator.transport().size() > 1) {
-    const Workload workload{
-        .count = count, .k = count / 8, .world_size = communicator.transport().size()};
+    const Workload workload{.count = count,
+                            .k = std::max(least_k, std::min(count / 8, most)),
+                            .world_size = communicator.transport().size()};
     const auto k = static_cast<double>(workload.k);
     const double split = time_split(communicator, clock, count, workload.k, stream);
-    const double others = few.prepare + costs.selected.at(1.0 / 8) * k + costs.result.at(few.count);
+    const double others =
+        few.prepare + costs.selected.at(k / few.count) * k + costs.result.at(few.count);
     costs.split = std::max(costs.merged.at(0), (split - others) / split_entries(workload));
   }
   costs.reduction = probe_reduction(communicator, clock);

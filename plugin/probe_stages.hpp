@@ -7,8 +7,8 @@
 namespace sparccl {
 
 /// Runs whole steps over synthetic gradients, on all ranks at once, and takes apart what they
-/// took. ranks_of_node: that share its caches. Collective.
+/// took. ranks_of_node: that share its caches. link: between all ranks. Collective.
 [[nodiscard]] StageCosts probe_stages(Communicator::Impl& communicator, ProbeClock& clock,
-                                      int ranks_of_node, Stream stream);
+                                      int ranks_of_node, const Link& link, Stream stream);
 
 }  // namespace sparccl

@@ -220,7 +220,7 @@ SparseAllreduce::Impl::Impl(std::shared_ptr<Communicator::Impl> communicator, st
   history_ = make_history(backend(), plan_, plan_.k, memory_);
   roll_ = Communicator::Impl::Roll(backend(), communicator_->transport());
   take_route(options_.path, route_of(options_.path, plan_, options_));
-  if (!communicator_->asynchronous()) observer_.clock() = make_stop_watch();
+  if (!communicator_->asynchronous()) observer_.clock() = make_stop_watch(false);
 }
 
 SparseAllreduce::Impl::~Impl() {

@@ -65,6 +65,23 @@ def break_evens(runs):
     return found
 
 
+def train_lines(runs):
+    """Milliseconds of a training step with each method: computing, waiting and reducing."""
+    if not runs:
+        return []
+    names = [method["method"] for method in runs[0]["train"]["methods"]]
+    lines = ["", "MNIST, ms a step" + "".join(f"{name:>22}" for name in names)]
+    for run in runs:
+        steps = {method["method"]: 1e3 * method["seconds_per_step"]["total"]
+                 for method in run["train"]["methods"]}
+        line = f"{run['hosts']:5d} {run['rate_gbps']:10g}"
+        for name in names:
+            ratio = f" {steps['dense'] / steps[name]:6.1f}x" if name != "dense" else ""
+            line += f"{steps[name]:>{22 - len(ratio)}.1f}{ratio}"
+        lines.append(line)
+    return [*lines, ""]
+
+
 def table(runs):
     """Milliseconds of each path, and how many times faster than dense it is."""
     names = ["dense", *sparse_paths(runs)]
@@ -80,6 +97,7 @@ def table(runs):
             ratio = f" {times['dense'] / times[name]:6.1f}x" if name != "dense" else ""
             line += f"{1e3 * times[name]:>{22 - len(ratio)}.1f}{ratio}"
         lines.append(line)
+    lines += train_lines([run for run in runs if "train" in run])
     for (hosts, path), (gbps, why) in break_evens(runs).items():
         lines.append(f"{hosts} hosts, {path}: break-even at {gbps:.1f} Gbit/s" if why is None
                      else f"{hosts} hosts, {path}: no break-even: {why}")  # fmt: skip

@@ -100,7 +100,7 @@ def carry_out(words, limit, written):
                 if complete is not None and now - complete > ENDING:
                     print("a program did not end after its results were there: killed", file=sys.stderr)
                     return json.loads(written.read_text(encoding="utf-8"))
-                if now - began > limit:
+                if complete is None and now - began > limit:
                     raise RuntimeError(f"{' '.join(words[-12:])}: took longer than {limit} s")
                 time.sleep(0.2)
         finally:
@@ -136,7 +136,10 @@ def train(options, hosts, path):
     program = options.build / "examples" / "train_mnist" / "train_mnist"
     words = [str(program), "--data", str(ROOT / "examples" / "data" / "mnist"), "--epochs", "1",
              "--progress", "lines", "--json", str(path)]  # fmt: skip
-    return carry_out(launch.command(hosts, words, launch.launcher()), options.limit, path)
+    found = carry_out(launch.command(hosts, words, launch.launcher()), options.limit, path)
+    for method in found["methods"]:
+        del method["curve"]  # of the loss: the same at every rate
+    return found
 
 
 def measure(options, network, bits, scratch):
@@ -157,7 +160,10 @@ def measure(options, network, bits, scratch):
     if options.train:
         run["train"] = train(options, network.hosts, scratch / "train.json")
     if bits == max(options.rates):
-        run["calibration"] = probe(options, network.hosts, reached["gbps"], scratch / "costs.json")
+        try:
+            run["calibration"] = probe(options, network.hosts, reached["gbps"], scratch / "costs.json")
+        except RuntimeError as error:  # the times stand without it
+            print(f"costs were not measured: {error}", file=sys.stderr)
     return run
 
 
@@ -175,6 +181,17 @@ def about_here(options):
         "density": options.density,
         "command": " ".join(["bench/network/run", *sys.argv[1:]]),
     }
+
+
+def write(options, runs, failures):
+    """After each case: who interrupts this keeps what is there."""
+    found = about_here(options) | {"runs": runs, "not_measured": failures}
+    if runs and options.json:
+        options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    if runs and options.plot:
+        import plot  # pylint: disable=import-outside-toplevel
+
+        plot.draw(found, options.plot)
 
 
 def require(options):
@@ -199,7 +216,7 @@ def main(words):
     signal.signal(signal.SIGTERM, interrupted)
     scratch = pathlib.Path("/tmp") / f"{topology.PREFIX}{os.getpid()}"
     scratch.mkdir()
-    runs, failures = [], []
+    runs, failures, status = [], [], 0
     cases = [(hosts, bits) for hosts in options.hosts for bits in options.rates]
     began = time.monotonic()
     try:
@@ -210,22 +227,19 @@ def main(words):
                 except RuntimeError as error:  # no figure of that one, but of the others
                     failures.append(str(error))
                     print(f"not measured: {error}", file=sys.stderr)
+            write(options, runs, failures)
             print(f"{i + 1} of {len(cases)}: {hosts} hosts at {bits / 1e9:g} Gbit/s, "
                   f"{time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)  # fmt: skip
+    except KeyboardInterrupt:
+        print("interrupted: what was measured before is kept", file=sys.stderr)
+        status = 130
     finally:
         for left in scratch.iterdir():
             left.unlink()
         scratch.rmdir()
     if runs:
-        found = about_here(options) | {"runs": runs, "not_measured": failures}
         print(results.table(runs))
-        if options.json:
-            options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-        if options.plot:
-            import plot  # pylint: disable=import-outside-toplevel
-
-            plot.draw(found, options.plot)
-    return 1 if failures else 0
+    return status or (1 if failures else 0)
 
 
 if __name__ == "__main__":

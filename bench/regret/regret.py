@@ -137,7 +137,13 @@ def typical(runs):
 def measure_row(options, transport, ranks, entries):
     """Each density's cell, over all runs."""
     runs = [measure_run(options, transport, ranks, entries) for _ in range(options.runs)]
-    return [each[0] if "not_measured" in each[0] else typical(each) for each in zip(*runs)]
+    return [cell_of(each) for each in zip(*runs)]
+
+
+def cell_of(runs):
+    """Where some could not be measured, such as for want of memory at that moment: of the others."""
+    measured = [run for run in runs if "not_measured" not in run]
+    return typical(measured) if measured else runs[0]
 
 
 def measure_run(options, transport, ranks, entries):

@@ -51,9 +51,9 @@ struct CommunicatorOptions {
   /// How long a call waits for a rank that has not arrived, or over MPI for a transfer under way,
   /// before it throws Result::timeout. 0 waits for ever, as NCCL and MPI do.
   std::uint64_t timeout_ms = 0;
-  /// Ranks r / ranks_per_node of equal value share a node, for Path::hierarchical and the cost
-  /// model. 0: as the transport finds them: by shared memory over MPI, by hosts over NCCL, all on
-  /// one for threads.
+  /// Ranks r / ranks_per_node of equal value share a node, the same on every rank: for
+  /// Path::hierarchical, the cost model. 0: as the transport finds them: by shared memory over MPI,
+  /// by hosts over NCCL, all on one for threads.
   int ranks_per_node = 0;
   /// Where the costs that Path::automatic goes by come from: "probe" measures them at the first
   /// call that needs them; "off" takes Path::allgather for granted; anything else is a file that
@@ -130,7 +130,8 @@ class SPARCCL_API Group {
 };
 
 /// Seconds spent in each stage by the calling thread: none where calls return before the device is
-/// done (nccl.hpp).
+/// done (nccl.hpp). Of short calls (20 us) only the total is measured, but for one in 16, whose
+/// shares the stages of the others take.
 struct StageSeconds {
   double wait = 0;        ///< for the last rank to arrive, and agreeing on the call
   double accumulate = 0;  ///< sample, then residual += gradient and candidates: the one full pass

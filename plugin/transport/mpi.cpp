@@ -18,6 +18,12 @@ using std::chrono::milliseconds;
 
 constexpr std::size_t meeting_bytes_at_first = 256;  // more than agreeing takes: no allocation then
 
+/// What is refused is not waited for.
+MPI_Comm checked(MPI_Comm original, const CommunicatorOptions& options) {
+  static_cast<void>(checked_ranks_per_node(options));
+  return original;
+}
+
 std::vector<int> up_to(int size) {
   std::vector<int> ranks(static_cast<std::size_t>(size));
   std::iota(ranks.begin(), ranks.end(), 0);
@@ -27,8 +33,9 @@ std::vector<int> up_to(int size) {
 }  // namespace
 
 MpiTransport::MpiTransport(MPI_Comm original, const CommunicatorOptions& options)
-    : ranks_per_node_(checked_ranks_per_node(options)),
-      mpi_(MpiComm::Copy{original}),
+    : mpi_(MpiComm::Copy{checked(original, options)}),
+      nodes_(nodes_of_ranks(mpi_.comm, mpi_.rank, mpi_.size, options.ranks_per_node)),
+      ring_(nodes_, mpi_.rank),
       farewells_(std::make_shared<MpiFarewells>(mpi_.comm, mpi_.rank, mpi_.size)),
       ranks_(up_to(mpi_.size)),
       timeout_(std::min<std::uint64_t>(options.timeout_ms, 1'000'000'000'000)),  // 31 years
@@ -37,9 +44,11 @@ MpiTransport::MpiTransport(MPI_Comm original, const CommunicatorOptions& options
                                                            meeting_bytes_at_first)),
       meeting_bytes_(meeting_bytes_at_first) {}
 
-MpiTransport::MpiTransport(const MpiTransport& whole, int color, std::vector<int> ranks)
-    : ranks_per_node_(whole.ranks_per_node_),
-      mpi_(MpiComm::Part{whole.mpi_.comm, color, whole.mpi_.rank}),
+MpiTransport::MpiTransport(const MpiTransport& whole, int color, std::vector<int> ranks,
+                           std::vector<int> nodes)
+    : mpi_(MpiComm::Part{whole.mpi_.comm, color, whole.mpi_.rank}),
+      nodes_(std::move(nodes)),
+      ring_(nodes_, mpi_.rank),
       farewells_(whole.farewells_),
       ranks_(std::move(ranks)),
       timeout_(whole.timeout_),

@@ -4,7 +4,6 @@
 #include <chrono>
 #include <cstddef>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -13,9 +12,15 @@
 
 #include "transport/mpi_farewells.hpp"
 #include "transport/mpi_support.hpp"
+#include "transport/ring.hpp"
 #include "transport/transport.hpp"
 
 namespace sparccl {
+
+/// [size] Of the ranks of a communicator, as Transport::nodes(). Collective, and blocks, as what
+/// makes a communicator does. Throws on every rank where they were told different things.
+[[nodiscard]] std::vector<int> nodes_of_ranks(MPI_Comm comm, int rank, int size,
+                                              int ranks_per_node);
 
 /// Every wait polls nonblocking calls, for three reasons: abort() and the timeout work; what a
 /// rank that gave up says is heard; and a rank that waits yields its core, which blocking calls of
@@ -37,7 +42,7 @@ class MpiTransport final : public Transport {
   void reduce_scatter(const void* send, void* recv, std::size_t count, DataType type,
                       Stream) override;
   void all_gather_shards(void* data, std::size_t count, std::size_t width, Stream) override;
-  [[nodiscard]] std::vector<int> nodes() override;
+  [[nodiscard]] std::vector<int> nodes() override { return nodes_; }
   [[nodiscard]] std::unique_ptr<Transport> group(int color) override;
   void abort() noexcept override { farewells_->aborted = true; }
   void give_up(Result reason) noexcept override;
@@ -49,7 +54,8 @@ class MpiTransport final : public Transport {
   using Milliseconds = std::chrono::milliseconds;
 
   /// A group: ranks are those of the whole.
-  MpiTransport(const MpiTransport& whole, int color, std::vector<int> ranks);
+  MpiTransport(const MpiTransport& whole, int color, std::vector<int> ranks,
+               std::vector<int> nodes);
 
   void require_open() const;
   template <class Done>
@@ -61,6 +67,8 @@ class MpiTransport final : public Transport {
   [[nodiscard]] MPI_Datatype in_units(std::size_t bytes, int& count) const;
   void reduce_by_mpi(const void* send, void* recv, std::size_t count, DataType type,
                      Reduction reduction);
+  void reduce_gathered(const void* send, void* recv, std::size_t count, DataType type,
+                       Reduction reduction);
   void reduce_with_peer(const void* send, void* recv, std::size_t count, DataType type,
                         Reduction reduction);
   void reduce_shards(const void* send, void* recv, std::size_t count, DataType type,
@@ -69,10 +77,6 @@ class MpiTransport final : public Transport {
   void reduce_around(const void* send, void* recv, std::size_t count, DataType type,
                      Reduction reduction);
   void gather_around(void* data, std::size_t count, std::size_t width);
-  [[nodiscard]] Shard passed_on(std::size_t count, int step, int first) const;
-  [[nodiscard]] bool spans_nodes();
-  [[nodiscard]] int left() const noexcept { return (rank() + size() - 1) % size(); }
-  [[nodiscard]] int right() const noexcept { return (rank() + 1) % size(); }
   [[nodiscard]] std::byte* room_for_contributions(std::size_t bytes);
   template <class Post>
   void exchange_contributions(const Post& post);
@@ -85,8 +89,9 @@ class MpiTransport final : public Transport {
   static constexpr int tag_meet = 1;  // 2 is that of farewells
   static constexpr int tag_shard = 3;
 
-  const int ranks_per_node_;  // first: what is refused is not waited for
   MpiComm mpi_;
+  const std::vector<int> nodes_;  // [size] as nodes()
+  const Ring ring_;
   std::shared_ptr<MpiFarewells> farewells_;
   const std::vector<int> ranks_;  // [size] in the communicator of all, for messages and for nodes
   const Milliseconds timeout_;    // 0: for ever
@@ -97,7 +102,6 @@ class MpiTransport final : public Transport {
   std::vector<const void*> sources_ = std::vector<const void*>(ranks_.size());
   std::unique_ptr<std::byte[]> contributed_;  // by the others, to be reduced
   std::size_t contributed_bytes_ = 0;
-  std::optional<bool> spans_nodes_;  // once a call has asked
 };
 
 }  // namespace sparccl

@@ -1,6 +1,6 @@
-// How the MPI transport reduces dense tensors. Sums of float32 and float64 of a few ranks' few
-// entries are MPI's; all others are added up here: with the same bits on every rank and in every
-// run, and without depending on what MPI does with types and values (Open MPI 4.1 saturates sums of
+// How the MPI transport reduces dense tensors. Sums of few float32 and float64 on three ranks and
+// more are MPI's; all others are added up here: with the same bits on every rank and in every run,
+// and without depending on what MPI does with types and values (Open MPI 4.1 saturates sums of
 // bytes, MPICH 4.0 compares unsigned integers as signed ones, the maximum of a number and a NaN
 // depends on their order).
 #include <algorithm>
@@ -41,7 +41,10 @@ void MpiTransport::all_reduce(const void* send, void* recv, std::size_t count, D
     reduce_with_peer(send, recv, count, type, reduction);
   } else if (takes_mpis_sum(type, reduction, count * width)) {
     reduce_by_mpi(send, recv, count, type, reduction);
-  } else if (width > 2 && count / ranks_.size() * width >= least_ring_bytes && spans_nodes()) {
+  } else if (ranks_.size() * count * width <= most_of_mpi_bytes) {
+    reduce_gathered(send, recv, count, type, reduction);
+  } else if (width > 2 && count / ranks_.size() * width >= least_ring_bytes &&
+             ring_.spans_nodes()) {
     reduce_around(send, recv, count, type, reduction);
     gather_around(recv, count, width);
   } else {
@@ -62,6 +65,21 @@ void MpiTransport::reduce_by_mpi(const void* send, void* recv, std::size_t count
   if (reduction == Reduction::avg) divide(recv, size(), count, type);
 }
 
+/// Few messages, all of which everybody reduces for itself, in rank order.
+void MpiTransport::reduce_gathered(const void* send, void* recv, std::size_t count, DataType type,
+                                   Reduction reduction) {
+  const std::size_t bytes = count * size_of(type);
+  std::byte* const gathered = room_for_contributions(ranks_.size() * bytes);
+  exchange_contributions([&] {
+    parts_.push_back(MPI_REQUEST_NULL);
+    check(MPI_Iallgather(send, static_cast<int>(bytes), MPI_BYTE, gathered, static_cast<int>(bytes),
+                         MPI_BYTE, mpi_.comm, &parts_.back()),
+          "MPI_Iallgather", rank());
+  });
+  for (std::size_t r = 0; r < ranks_.size(); ++r) sources_[r] = gathered + r * bytes;
+  reduce(recv, sources_.data(), size(), count, type, reduction);
+}
+
 /// Each of the two sums for itself, in rank order.
 void MpiTransport::reduce_with_peer(const void* send, void* recv, std::size_t count, DataType type,
                                     Reduction reduction) {
@@ -77,22 +95,9 @@ void MpiTransport::reduce_with_peer(const void* send, void* recv, std::size_t co
   reduce(recv, sources_.data(), 2, count, type, reduction);
 }
 
-bool MpiTransport::spans_nodes() {
-  if (!spans_nodes_) {
-    const std::vector<int> of_ranks = nodes();
-    spans_nodes_ = std::ranges::any_of(of_ranks, [](int node) { return node != 0; });
-  }
-  return *spans_nodes_;
-}
-
-/// The shard that a rank passes on in a step around the ring: its own first, and then each time the
-/// one that it has just received.
-Shard MpiTransport::passed_on(std::size_t count, int step, int first) const {
-  return {count, size(), (rank() + first - step + 2 * size()) % size()};
-}
-
 /// In P - 1 steps, in each of which a shard comes from the left, takes up this rank's part and goes
-/// on to the right. 16-bit floats would be rounded in every step.
+/// on to the right: first the one of this rank's number, at last there is the one of its
+/// neighbour's. 16-bit floats would be rounded in every step.
 void MpiTransport::reduce_around(const void* send, void* recv, std::size_t count, DataType type,
                                  Reduction reduction) {
   const std::size_t width = size_of(type);
@@ -102,36 +107,37 @@ void MpiTransport::reduce_around(const void* send, void* recv, std::size_t count
   const auto* const own = static_cast<const std::byte*>(send);
   auto* const sums = static_cast<std::byte*>(recv);
   const Reduction each = reduction == Reduction::avg ? Reduction::sum : reduction;
-  for (int step = 0; step + 1 < size(); ++step) {
-    const Shard leaving = passed_on(count, step, 0);
-    const Shard coming = passed_on(count, step + 1, 0);
+  for (std::size_t step = 0; step + 1 < ranks_.size(); ++step) {
+    const Shard leaving(count, size(), ring_.left(step));
+    const Shard coming(count, size(), ring_.left(step + 1));
     const std::byte* const from = step == 0 ? own : sums;
     for (std::size_t begin = 0; begin < longest.count; begin += piece) {
       const auto part_of = [&](const Shard& shard) {
         return std::min(piece, shard.count - std::min(begin, shard.count));
       };
       exchange_contributions([&] {
-        receive_parts(arriving, part_of(coming) * width, left());
-        send_parts(from + (leaving.begin + begin) * width, part_of(leaving) * width, right());
+        receive_parts(arriving, part_of(coming) * width, ring_.left(1));
+        send_parts(from + (leaving.begin + begin) * width, part_of(leaving) * width,
+                   ring_.right(1));
       });
       const std::size_t at = (coming.begin + begin) * width;
       const void* const sources[] = {arriving, own + at};
       reduce(sums + at, sources, 2, part_of(coming), type, each);
     }
   }
-  const Shard whole = passed_on(count, size() - 1, 0);
+  const Shard whole(count, size(), ring_.right(1));
   if (reduction == Reduction::avg) divide(sums + whole.begin * width, size(), whole.count, type);
 }
 
 /// Behind reduce_around().
 void MpiTransport::gather_around(void* data, std::size_t count, std::size_t width) {
   auto* const base = static_cast<std::byte*>(data);
-  for (int step = 0; step + 1 < size(); ++step) {
-    const Shard leaving = passed_on(count, step, 1);
-    const Shard coming = passed_on(count, step + 1, 1);
+  for (std::size_t step = 0; step + 1 < ranks_.size(); ++step) {
+    const Shard leaving(count, size(), step == 0 ? ring_.right(1) : ring_.left(step - 1));
+    const Shard coming(count, size(), ring_.left(step));
     exchange_parts("an all_gather around the ring", [&] {
-      receive_parts(base + coming.begin * width, coming.count * width, left());
-      send_parts(base + leaving.begin * width, leaving.count * width, right());
+      receive_parts(base + coming.begin * width, coming.count * width, ring_.left(1));
+      send_parts(base + leaving.begin * width, leaving.count * width, ring_.right(1));
     });
   }
 }

@@ -9,6 +9,7 @@
 #include "naive.hpp"
 #include "ranks.hpp"
 #include "ranks_of_mpi.hpp"
+#include "transport/ring.hpp"
 
 namespace sparccl::test {
 namespace {
@@ -95,7 +96,40 @@ TEST(MpiTransfers, LargeAllReducesEqualANaiveLoop) {
                                 {Reduction::sum, Reduction::avg, Reduction::max});
       }
     }
+    for (const DataType type : {DataType::uint32, DataType::int64}) {
+      expect_naive_all_reduce(communicator, type, 140'003, {Reduction::prod, Reduction::min});
+    }
   }
+}
+
+/// The ring has ranks of a node stand together, wherever they are numbered.
+TEST(Ring, GoesFromNodeToNode) {
+  const std::vector<int> nodes{0, 1, 0, 1, 2};
+  std::vector<int> order;
+  int rank = 0;
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    order.push_back(rank);
+    const int next = Ring(nodes, rank).right(1);
+    EXPECT_EQ(Ring(nodes, next).left(1), rank);
+    EXPECT_EQ(Ring(nodes, 0).right(i), rank);
+    rank = next;
+  }
+  EXPECT_EQ(rank, 0) << "it closes";
+  EXPECT_EQ(order, (std::vector<int>{0, 2, 1, 3, 4}));
+  EXPECT_TRUE(Ring(nodes, 0).spans_nodes());
+  EXPECT_FALSE(Ring({0, 0, 0}, 1).spans_nodes());
+}
+
+/// They would go different ways about the same allreduce.
+TEST(MpiTransfers, RanksThatWereToldDifferentNodesAllHearIt) {
+  const int rank = world().rank();
+  const Outcome outcome_here = outcome([&] {
+    static_cast<void>(mpi_communicator(
+        MPI_COMM_WORLD, {.timeout_ms = 20'000, .ranks_per_node = rank == 0 ? 1 : 2}));
+  });
+  if (world().size() == 1) return;
+  EXPECT_EQ(outcome_here.code, Result::mismatch) << outcome_here;
+  EXPECT_TRUE(outcome_here.mentions("found 1 to 2")) << outcome_here;
 }
 
 /// The same bits on every rank, and in every call, whatever order they were added up in.

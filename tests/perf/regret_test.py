@@ -56,6 +56,9 @@ class Arithmetic(unittest.TestCase):
         found = regret.typical(runs)
         self.assertEqual((found[regret.TO_DENSE], found[regret.TO_MPI]), (1, 2))
         self.assertEqual((found["path"], found["paths"]), ("dense", {"dense": 2, "split": 1}))
+        refused = {"not_measured": "no memory"}
+        self.assertEqual(regret.cell_of([refused, *runs, refused]), found)
+        self.assertEqual(regret.cell_of([refused]), refused)
         self.assertIsNone(regret.typical([{**run, regret.TO_MPI: None} for run in runs])[regret.TO_MPI])
 
     def test_the_worst_decides(self):

@@ -125,7 +125,8 @@ TEST_F(Calibration, AFileThatIsNoneSaysWhatIsWrong) {
   refuse("", "JSON");
   refuse(good.substr(0, good.size() / 2), "JSON");
   refuse("[]", "sparccl_calibration");
-  refuse(with("\"sparccl_calibration\": 1", "\"sparccl_calibration\": 2"), "version 1");
+  refuse(with("\"sparccl_calibration\": 2", "\"sparccl_calibration\": 1"), "version 2");
+  refuse(with("\"result\": ", "\"result\": [[1, 1e300]], \"r\": "), "result");
   refuse(with("\"stages\"", "\"stage\""), "stages");
   refuse(with("\"split\": 5e-09", "\"split\": -1"), "split");
   refuse(with("\"split\": 5e-09", "\"split\": \"a\""), "split");

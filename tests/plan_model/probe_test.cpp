@@ -17,6 +17,11 @@ void expect_usable(const Costs& costs, int ranks) {
   ASSERT_GE(costs.stages.pass.points.size(), 1u);
   EXPECT_GT(costs.stages.pass.points.back().seconds, 0);
   EXPECT_GT(costs.stages.result.points.back().seconds, 0);
+  ASSERT_GE(costs.stages.selected.points.size(), 1u);
+  ASSERT_EQ(costs.stages.selected.points.size(), costs.stages.merged.points.size());
+  EXPECT_GT(costs.stages.selected.points.back().seconds, 0);
+  EXPECT_GT(costs.stages.merged.points.back().seconds, 0);
+  EXPECT_GE(costs.stages.split, costs.stages.merged.points.front().seconds);
   EXPECT_GT(costs.network.latency, 0);
   EXPECT_GE(costs.network.seconds_per_byte, 0);
   ASSERT_GE(costs.dense.curve.points.size(), 4u);
@@ -43,7 +48,7 @@ TEST(Probe, EveryRankGetsTheSameFiguresInBoundedTime) {
     EXPECT_EQ(&communicator.impl()->costs(nullptr), &costs) << "probed twice";
   });
   EXPECT_EQ(told[0], told[1]);
-  // Some tenths of a second on hosts; other tests and sanitizers may slow it down.
+  // Less than a second on hosts; other tests and sanitizers may slow it down.
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(60));
 }
 

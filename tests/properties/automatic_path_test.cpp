@@ -31,7 +31,7 @@ TEST(PathChoice, TriesOnlyWhatIsNear) {
 
 TEST(PathChoice, TriesDenseUnlessItIsFarOff) {
   PathChoice choice(predicted(1.0, 0.2, 0.9), true);
-  EXPECT_EQ(choice.path(), Path::dense) << "9 times the fastest would be too slow for another path";
+  EXPECT_EQ(choice.path(), Path::dense) << "5 times the fastest would be too slow for another path";
   EXPECT_TRUE(PathChoice(predicted(1.0, 0.09, 0.9), true).settled());
 }
 
@@ -155,10 +155,10 @@ class TriedPaths : public testing::Test {
 /// The next call may be on a path that has none.
 TEST_F(TriedPaths, HaveNoSparseResult) {
   ASSERT_NO_FATAL_FAILURE(reach(Path::split));
-  for (std::size_t t = 1; t < PathChoice::warmups + PathChoice::measured; ++t) {
+  for (std::size_t t = 1; t < PathChoice::warmups + PathChoice::measured_of_short; ++t) {
     static_cast<void>(world_.step(std::vector<Vector>(4, Vector(tried.count))));
   }
-  ASSERT_EQ(world_.tensor(0).stats().path, Path::split) << "hierarchical is to come";
+  ASSERT_EQ(world_.tensor(0).stats().path, Path::split) << "the next is hierarchical";
   world_.each([&](SparseAllreduce& tensor, int) {
     expect_error([&] { static_cast<void>(run_sparse(tensor, Bytes(4'000))); },
                  Result::invalid_usage, {"fc1.weight", "sparse()", "tried"});
