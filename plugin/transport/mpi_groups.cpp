@@ -1,6 +1,4 @@
 // The MPI transport's groups and nodes, and how it is made.
-#include <numeric>
-
 #include <sparccl/mpi.hpp>
 
 #include "transport/mpi.hpp"
@@ -42,22 +40,29 @@ class SharedMemory {
 }  // namespace
 
 std::vector<int> nodes_of_ranks(MPI_Comm comm, int rank, int size, int ranks_per_node) {
-  int told[] = {ranks_per_node, -ranks_per_node};
-  check(MPI_Allreduce(MPI_IN_PLACE, told, 2, MPI_INT, MPI_MAX, comm), "MPI_Allreduce", rank);
-  if (told[0] != -told[1]) {
-    throw Error(Result::mismatch, "ranks_per_node: expected the same on every rank, found " +
-                                      std::to_string(-told[1]) + " to " + std::to_string(told[0]) +
-                                      "; this is rank " + std::to_string(rank) + ", with " +
-                                      std::to_string(ranks_per_node));
+  struct Told {
+    int ranks_per_node;
+    int lowest;  // of the ranks that share memory
+  };
+  // Not MPI_Allreduce: the shim that stands before that has this transport within.
+  std::vector<Told> told(static_cast<std::size_t>(size));
+  const Told mine{ranks_per_node, SharedMemory(comm, rank).lowest(comm, rank)};
+  check(MPI_Allgather(&mine, sizeof(Told), MPI_BYTE, told.data(), sizeof(Told), MPI_BYTE, comm),
+        "MPI_Allgather", rank);
+  std::vector<int> ranks(told.size());
+  std::vector<std::uint64_t> lowest;
+  for (std::size_t other = 0; other < told.size(); ++other) {
+    if (told[other].ranks_per_node != told[0].ranks_per_node) {
+      throw Error(Result::mismatch, "ranks_per_node: expected the same on every rank, found " +
+                                        std::to_string(told[0].ranks_per_node) + " on rank 0 and " +
+                                        std::to_string(told[other].ranks_per_node) + " on rank " +
+                                        std::to_string(other) + "; this is rank " +
+                                        std::to_string(rank));
+    }
+    ranks[other] = static_cast<int>(other);
+    lowest.push_back(static_cast<std::uint64_t>(told[other].lowest));
   }
-  std::vector<int> lowest(static_cast<std::size_t>(size));
-  if (ranks_per_node != 0) {
-    std::iota(lowest.begin(), lowest.end(), 0);
-    return numbered_nodes(lowest, ranks_per_node);
-  }
-  const int mine = SharedMemory(comm, rank).lowest(comm, rank);
-  check(MPI_Allgather(&mine, 1, MPI_INT, lowest.data(), 1, MPI_INT, comm), "MPI_Allgather", rank);
-  return numbered_nodes({lowest.begin(), lowest.end()});
+  return ranks_per_node != 0 ? numbered_nodes(ranks, ranks_per_node) : numbered_nodes(lowest);
 }
 
 std::unique_ptr<Transport> MpiTransport::group(int color) {

@@ -129,7 +129,7 @@ TEST(MpiTransfers, RanksThatWereToldDifferentNodesAllHearIt) {
   });
   if (world().size() == 1) return;
   EXPECT_EQ(outcome_here.code, Result::mismatch) << outcome_here;
-  EXPECT_TRUE(outcome_here.mentions("found 1 to 2")) << outcome_here;
+  EXPECT_TRUE(outcome_here.mentions("found 1 on rank 0 and 2 on rank 1")) << outcome_here;
 }
 
 /// The same bits on every rank, and in every call, whatever order they were added up in.
