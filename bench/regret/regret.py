@@ -59,6 +59,7 @@ def parse():
     parser.add_argument("--densities", type=numbers(float))
     parser.add_argument("--path", default="auto")
     parser.add_argument("--runs", type=int, default=5, help="of sparccl_perf; an odd number of at least 5")
+    parser.add_argument("--calls", type=whole, default=2000, help="in a block, at most")
     parser.add_argument("--limit", type=float, default=5.0, help="highest regret that is fine, in percent")
     parser.add_argument("--quick", action="store_true", help="a part of the grid")
     parser.add_argument("--json", type=pathlib.Path, help="write the grid to this file as well")
@@ -80,9 +81,9 @@ def parse():
     return options
 
 
-def calls(entries):
+def calls(entries, most):
     """In a block: enough for ten milliseconds, where calls are short."""
-    return max(1, min(2000, 2 * 10**7 // entries))
+    return max(1, min(most, 2 * 10**7 // entries))
 
 
 def blocks(entries):
@@ -94,7 +95,7 @@ def measure(options, transport, ranks, entries, densities):
     """sparccl_perf's figures."""
     with tempfile.TemporaryDirectory() as folder:
         file = pathlib.Path(folder) / "figures.json"
-        n = calls(entries)
+        n = calls(entries, options.calls)
         command = [options.program, "--transport", transport, "-b", 4 * entries, "-n", n, "-w", max(3, n // 4),
                    "-c", 0, "--place", "out", "--repeats", blocks(entries), "--path", options.path,
                    "--density", ",".join(map(str, densities)), "--json", file]

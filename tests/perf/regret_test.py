@@ -82,7 +82,7 @@ class Program(unittest.TestCase):
     def test_a_cell(self):
         file = options.scratch / "regret.json"
         transports = ["local", *(["mpi"] if mpirun else [])]
-        done = run("--counts", "1e3", "--ranks", 2, "--densities", "0.01,0.5", "--transports", ",".join(transports),
+        done = run("--counts", "1e3", "--calls", 20, "--ranks", 2, "--densities", "0.01,0.5", "--transports", ",".join(transports),
                    "--path", "dense", "--limit", 1e9, "--json", file, *(["--mpirun", mpirun[0]] if mpirun else []))
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         found = json.loads(file.read_text())
