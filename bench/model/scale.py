@@ -55,7 +55,7 @@ def constants(inputs, calibration):
     (m0, r0), (m1, r1) = stages["result"][-2:]
     yield "| constant | value | source |"
     yield "|---|---|---|"
-    yield f"| pass over the gradient | {1e9 * (t1 - t0) / (n1 - n0):.2f} ns an entry | {sources['stages']}; {machine['cpu']}, {machine['world_size']} rank |"
+    yield f"| pass over the gradient | {1e9 * (t1 - t0) / (n1 - n0):.2f} ns an entry | {sources['stages']}; {machine['cpu']}, {machine['world_size']} ranks |"
     yield f"| writing the result | {1e9 * (r1 - r0) / (m1 - m0):.2f} ns an entry | the same |"
     yield f"| an entry sent | {1e9 * stages['selected'][0][1]:.1f} ns | the same |"
     yield f"| an entry received | {1e9 * stages['merged'][0][1]:.1f} ns | the same |"
