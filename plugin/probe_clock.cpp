@@ -26,18 +26,20 @@ void ProbeClock::exchange(std::span<const double> figures) {
   backend.download(copies_.data(), slots, copies_.size() * sizeof(double));
 }
 
-void ProbeClock::slowest(std::span<double> figures) {
+template <class Pick>
+void ProbeClock::pick(std::span<double> figures, const Pick& pick) {
   exchange(figures);
   for (std::size_t i = 0; i < copies_.size(); ++i) {
-    if (i % most < figures.size()) figures[i % most] = std::max(figures[i % most], copies_[i]);
+    if (i % most < figures.size()) figures[i % most] = pick(figures[i % most], copies_[i]);
   }
 }
 
+void ProbeClock::slowest(std::span<double> figures) {
+  pick(figures, [](double a, double b) { return std::max(a, b); });
+}
+
 void ProbeClock::least(std::span<double> figures) {
-  exchange(figures);
-  for (std::size_t i = 0; i < copies_.size(); ++i) {
-    if (i % most < figures.size()) figures[i % most] = std::min(figures[i % most], copies_[i]);
-  }
+  pick(figures, [](double a, double b) { return std::min(a, b); });
 }
 
 std::vector<double> ProbeClock::gather(double figure) {

@@ -60,6 +60,8 @@ class ProbeClock {
 
  private:
   void exchange(std::span<const double> figures);
+  template <class Pick>
+  void pick(std::span<double> figures, const Pick& pick);
 
   Communicator::Impl& communicator_;
   Stream stream_;

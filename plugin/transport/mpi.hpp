@@ -24,7 +24,8 @@ namespace sparccl {
 
 /// Every wait polls nonblocking calls, for three reasons: abort() and the timeout work; what a
 /// rank that gave up says is heard; and a rank that waits yields its core, which blocking calls of
-/// MPICH do not. What blocks, MPI's calls that make communicators, comes behind a meeting of all.
+/// MPICH do not. What blocks, MPI's calls that make communicators, comes behind a meeting
+/// of all, but for the constructor.
 class MpiTransport final : public Transport {
  public:
   /// Collective. MPI must be running.

@@ -25,6 +25,11 @@ constexpr std::size_t most_of_mpi_bytes = std::size_t{1} << 17;
 constexpr std::size_t least_ring_bytes = std::size_t{1} << 16;
 constexpr std::size_t ring_piece_bytes = std::size_t{1} << 18;
 
+/// Entries of the piece of a shard that begins `begin` entries into it: none behind its end.
+std::size_t part_of(const Shard& shard, std::size_t begin, std::size_t piece) {
+  return std::min(piece, shard.count - std::min(begin, shard.count));
+}
+
 bool takes_mpis_sum(DataType type, Reduction reduction, std::size_t bytes) {
   const bool floating = type == DataType::float32 || type == DataType::float64;
   const bool sum = reduction == Reduction::sum || reduction == Reduction::avg;
@@ -112,17 +117,14 @@ void MpiTransport::reduce_around(const void* send, void* recv, std::size_t count
     const Shard coming(count, size(), ring_.left(step + 1));
     const std::byte* const from = step == 0 ? own : sums;
     for (std::size_t begin = 0; begin < longest.count; begin += piece) {
-      const auto part_of = [&](const Shard& shard) {
-        return std::min(piece, shard.count - std::min(begin, shard.count));
-      };
       exchange_contributions([&] {
-        receive_parts(arriving, part_of(coming) * width, ring_.left(1));
-        send_parts(from + (leaving.begin + begin) * width, part_of(leaving) * width,
+        receive_parts(arriving, part_of(coming, begin, piece) * width, ring_.left(1));
+        send_parts(from + (leaving.begin + begin) * width, part_of(leaving, begin, piece) * width,
                    ring_.right(1));
       });
       const std::size_t at = (coming.begin + begin) * width;
       const void* const sources[] = {arriving, own + at};
-      reduce(sums + at, sources, 2, part_of(coming), type, each);
+      reduce(sums + at, sources, 2, part_of(coming, begin, piece), type, each);
     }
   }
   const Shard whole(count, size(), ring_.right(1));
@@ -217,25 +219,23 @@ void MpiTransport::reduce_shards(const void* send, void* recv, std::size_t count
   std::byte* const contributed = room_for_contributions(ranks * piece * width);
   const auto* const from = static_cast<const std::byte*>(send);
   for (std::size_t begin = 0; begin < longest.count; begin += piece) {
-    const auto part_of = [&](const Shard& shard) {
-      return std::min(piece, shard.count - std::min(begin, shard.count));
-    };
     exchange_contributions([&] {
       for (int step = 1; step < size(); ++step) {
         const int peer = (rank() + step) % size();
         std::byte* const slot = contributed + static_cast<std::size_t>(peer) * piece * width;
         sources_[static_cast<std::size_t>(peer)] = slot;
-        receive_parts(slot, part_of(mine) * width, peer);
+        receive_parts(slot, part_of(mine, begin, piece) * width, peer);
       }
       for (int step = 1; step < size(); ++step) {
         const int peer = (rank() + step) % size();
         const Shard theirs(count, size(), peer);
-        send_parts(from + (theirs.begin + begin) * width, part_of(theirs) * width, peer);
+        send_parts(from + (theirs.begin + begin) * width, part_of(theirs, begin, piece) * width,
+                   peer);
       }
     });
     sources_[static_cast<std::size_t>(rank())] = from + (mine.begin + begin) * width;
-    reduce(static_cast<std::byte*>(recv) + begin * width, sources_.data(), size(), part_of(mine),
-           type, reduction);
+    reduce(static_cast<std::byte*>(recv) + begin * width, sources_.data(), size(),
+           part_of(mine, begin, piece), type, reduction);
   }
 }
 

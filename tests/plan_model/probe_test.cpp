@@ -48,7 +48,7 @@ TEST(Probe, EveryRankGetsTheSameFiguresInBoundedTime) {
     EXPECT_EQ(&communicator.impl()->costs(nullptr), &costs) << "probed twice";
   });
   EXPECT_EQ(told[0], told[1]);
-  // Less than a second on hosts; other tests and sanitizers may slow it down.
+  // About a second on hosts; other tests and sanitizers may slow it down.
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(60));
 }
 

@@ -1,6 +1,11 @@
 // stats(): what was sent, and what is held.
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <memory>
+#include <thread>
+
+#include "observation.hpp"
 #include "sparse_allreduce.hpp"
 #include "wire.hpp"
 #include "world.hpp"
@@ -89,6 +94,22 @@ TEST(Stats, ListenersHearOfEachStage) {
     if (t == 0) continue;
     EXPECT_GE(heard[t].spans[0].begin, heard[t - 1].spans[stage_count - 1].end);
   }
+}
+
+/// Of short calls one in 16 is timed: a long one among the others counts with all that it took.
+TEST(Stats, ACallWhoseStagesAreNotTimedCountsWhole) {
+  using std::chrono::milliseconds;
+  const std::unique_ptr<StageClock> clock = make_stop_watch(false);
+  const auto call = [&](milliseconds took) {
+    clock->begin(nullptr);
+    clock->lap(Stage::wait);
+    std::this_thread::sleep_for(took);
+    clock->lap(Stage::exchange);
+    clock->end();
+    return clock->next()->seconds().total();
+  };
+  for (int i = 0; i < 3; ++i) static_cast<void>(call(milliseconds(0)));
+  EXPECT_GE(call(milliseconds(5)), 5e-3);
 }
 
 /// A fallback is counted, and does not change the outcome.
