@@ -14,13 +14,14 @@ namespace sparccl::test {
 namespace {
 
 void expect_usable(const Costs& costs, int ranks) {
+  // A time that is what two measured times differ by may be none on a busy machine.
   ASSERT_GE(costs.stages.pass.points.size(), 1u);
-  EXPECT_GT(costs.stages.pass.points.back().seconds, 0);
-  EXPECT_GT(costs.stages.result.points.back().seconds, 0);
+  ASSERT_EQ(costs.stages.pass.points.size(), costs.stages.result.points.size());
+  EXPECT_GT(costs.stages.pass.points.back().seconds + costs.stages.result.points.back().seconds, 0);
   ASSERT_GE(costs.stages.selected.points.size(), 1u);
   ASSERT_EQ(costs.stages.selected.points.size(), costs.stages.merged.points.size());
-  EXPECT_GT(costs.stages.selected.points.back().seconds, 0);
-  EXPECT_GT(costs.stages.merged.points.back().seconds, 0);
+  EXPECT_GE(costs.stages.selected.points.back().seconds, 0);
+  EXPECT_GE(costs.stages.merged.points.back().seconds, 0);
   EXPECT_GE(costs.stages.split, costs.stages.merged.points.front().seconds);
   EXPECT_GT(costs.network.latency, 0);
   EXPECT_GE(costs.network.seconds_per_byte, 0);
