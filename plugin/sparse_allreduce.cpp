@@ -23,7 +23,7 @@ std::size_t SparseAllreduce::Impl::run(const void* gradient, double loss_scale, 
   require_no_call_in_group();
 
   const Range range = observer_.call(name_.c_str());
-  collect_stage_times();
+  if (communicator_->asynchronous()) collect_stage_times();  // else each call has collected its own
   using Clock = std::chrono::steady_clock;
   const bool choosing = options_.path == Path::automatic && !(choice_ && choice_->settled());
   const Clock::time_point began = choosing ? Clock::now() : Clock::time_point();
