@@ -45,7 +45,7 @@ class Plan(unittest.TestCase):
         done = run("--count", "25M", "--density", "0.001", *NETWORK)
         self.assertEqual(done.returncode, 0, done.stderr)
         for words in ("dense", "allgather", "split", "break-even bandwidth", "break-even density",
-                      "25000000 entries", "1000 Mbit/s"):
+                      "25000000 entries", "1.00 Gbit/s"):
             self.assertIn(words, done.stdout)
         self.assertRegex(done.stdout, r"yes: \w+ is [\d.]+ x faster than dense")
 
@@ -59,7 +59,7 @@ class Plan(unittest.TestCase):
                               "--latency", latency)
         same = at("1gbit", "50us")
         self.assertEqual(same["costs"]["network"]["seconds_per_byte"], 8e-9)
-        for bandwidth, latency in (("1e9", "5e-5"), ("1000mbit", "0.05ms"), ("125MB/s", "50 us"),
+        for bandwidth, latency in (("1e9bit", "5e-5s"), ("1000mbit", "0.05ms"), ("125MB/s", "50 us"),
                                    ("1Gbit/s", "50000ns")):
             for path, parts in at(bandwidth, latency)["paths"].items():
                 for part, value in parts.items():
@@ -101,6 +101,27 @@ class Plan(unittest.TestCase):
         self.refused(["--ranks-per-node", "divisor"], "--count", "1M", "--ranks-per-node", "3",
                      *NETWORK)
         self.refused(["float64"], "--count", "1M", "--wire", "float64", *NETWORK)
+
+    def test_numbers_need_their_units(self):
+        for option, value, units in (("--latency", "50", "us, ms, s"), ("--bandwidth", "10", "Gbit"),
+                                     ("--node-latency", "1e-6", "us, ms, s"),
+                                     ("--node-bandwidth", "1e9", "GB/s"), ("--bandwidth", "0", "Gbit")):
+            self.refused([option, f'found "{value}"', units], "--count", "1M", *NETWORK[:2], option, value)
+        self.assertGreater(self.asked("--count", "1M", "--latency", "0")["speedup"], 0)
+        self.assertRegex(run("--help").stdout, r"Units of times: ns, us, ms, s")
+
+    def test_a_density_may_be_in_percent(self):
+        for density, sent in (("0.001", 1000), ("0.1%", 1000), ("0.1 %", 1000), ("100%", 1_000_000)):
+            answer = self.asked("--count", "1M", "--density", density)
+            self.assertEqual(answer["workload"]["k"], sent, density)
+        for density in ("0", "-1", "2", "150%", "few"):
+            self.refused(["--density", "0.1%", "0.001", f'found "{density}"'], "--count", "1M",
+                         "--density", density, *NETWORK)
+
+    def test_types_are_told(self):
+        for option in ("--type", "--wire"):
+            self.refused([option, "float32, float16, bfloat16 or float64", 'found "int8"'], "--count", "1M",
+                         option, "int8", *NETWORK)
 
     def test_a_gpu_that_is_not_there(self):
         done = run("--count", "1M", "--backend", "cuda", *NETWORK)
