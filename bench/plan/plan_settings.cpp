@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <initializer_list>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 
@@ -47,7 +48,29 @@ void require(bool holds, const std::string& otherwise) {
   if (!holds) throw UsageError(otherwise);
 }
 
-void complete(PlanSettings& s) {
+/// What a probe leaves no use for: refused, for who gives it expects it to count.
+void check_probe(const PlanSettings& s, const CLI::App& app) {
+  std::vector<const char*> measured = {"--latency", "--node-bandwidth", "--node-latency"};
+  if (s.transport == "local") measured.push_back("--bandwidth");  // memory has no rated link
+  for (const char* const option : measured) {
+    require(app.count(option) == 0,
+            std::string(option) +
+                ": --probe measures it here; to predict for another network, save what was "
+                "measured with --probe --save FILE, then ask --calibration FILE " +
+                option + " ...");
+  }
+  for (const char* const option : {"--ranks", "--density", "--type", "--wire"}) {
+    require(
+        s.count != 0 || app.count(option) == 0,
+        std::string(option) + ": expected --count as well: --probe predicts nothing without it");
+  }
+  require(s.transport == "local" || s.threads == 0,
+          "-t: expected --transport local as well, or -t left out: under mpirun its processes "
+          "are the ranks");
+}
+
+void complete(PlanSettings& s, const CLI::App& app) {
+  if (s.backend.empty() && s.calibration.empty()) s.backend = "host";
   require(s.wire != DataType::float64 || s.type == DataType::float64,
           "--wire float64: expected a narrower type, or --type float64 as well");
   require(!s.probe || s.calibration.empty(),
@@ -67,6 +90,7 @@ void complete(PlanSettings& s) {
     require(s.transport != "mpi" || have_mpi,
             "--transport mpi: this sparccl_plan was built without MPI; configure with "
             "-DSPARCCL_MPI=ON, or use --transport local -t N");
+    check_probe(s, app);
     return;
   }
   require(s.threads == 0 && s.transport.empty(), "--transport, -t: expected --probe as well");
@@ -97,20 +121,22 @@ std::optional<PlanSettings> parse_plan(int argc, char** argv) {
   app.add_option("-p,--ranks", s.ranks, "ranks; by default those that were measured")
       ->check(CLI::Range(1, 1 << 24));
   app.add_option("-b,--bandwidth", bandwidth,
-                 "of each node's link, with its unit: 100mbit, 25gbit, 12GB/s. With "
-                 "--probe: what the link is rated at, so that the rest counts as processor time");
+                 "of each node's link, with its unit: 100mbit, 25gbit, 12GB/s. With --probe under "
+                 "mpirun: what the link is rated at, so that the rest counts as processor time");
   app.add_option("-l,--latency", latency, "of a message, with its unit: 800ns, 50us, 1ms, 0.1s");
   auto* const per_node =
       app.add_option("-r,--ranks-per-node", s.ranks_per_node, "ranks that share a node's link")
           ->capture_default_str()
           ->check(CLI::Range(1, 1024));
-  app.add_option("--node-bandwidth", node_bandwidth, "between ranks of a node; default 10GB/s");
-  app.add_option("--node-latency", node_latency, "between ranks of a node; default 1us");
+  app.add_option("--node-bandwidth", node_bandwidth,
+                 "between ranks of a node; default as measured, or 10GB/s");
+  app.add_option("--node-latency", node_latency,
+                 "between ranks of a node; default as measured, or 1us");
   app.add_option("--type", type,
                  std::string("of the entries: ") + known_types + "; default float32");
   app.add_option("--wire", wire, "type of the values sent; default: --type");
-  app.add_option("--backend", s.backend, "whose stages: host or cuda")
-      ->capture_default_str()
+  app.add_option("--backend", s.backend,
+                 "whose stages to measure; default host. A calibration file has its own")
       ->check(CLI::IsMember({"host", "cuda"}));
   app.add_option("-c,--calibration", s.calibration, "take costs from this file");
   app.add_flag("--probe", s.probe, "measure latency, bandwidth and stages here first");
@@ -130,14 +156,13 @@ std::optional<PlanSettings> parse_plan(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     throw UsageError(std::string(error.what()) + "; sparccl_plan --help lists what there is");
   }
-  if (const auto entries =
-          read("--count", count, "something like 25000000 or 25M", parse_count)) {
+  if (const auto entries = read("--count", count, "something like 25000000 or 25M", parse_count)) {
     require(*entries >= 1 && *entries <= 0x1p48,
             "--count: expected 1 to 2^48 entries, found " + count);
     s.count = static_cast<std::size_t>(*entries);
   }
-  s.density = read("--density", density,
-                   "a share from 1e-12 to 1, as 0.001, or 0.1% for the same", parse_density)
+  s.density = read("--density", density, "a share from 1e-12 to 1, as 0.001, or 0.1% for the same",
+                   parse_density)
                   .value_or(s.density);
   if (!type.empty()) s.type = read_type("--type", type);
   s.wire = wire.empty() ? s.type : read_type("--wire", wire);
@@ -145,13 +170,10 @@ std::optional<PlanSettings> parse_plan(int argc, char** argv) {
   const std::string time = with_unit(time_units, "50us");
   s.bandwidth = read("--bandwidth", bandwidth, rate, parse_bandwidth);
   s.latency = read("--latency", latency, time, parse_seconds);
-  const auto node_rate = read("--node-bandwidth", node_bandwidth, rate, parse_bandwidth);
-  const auto node_time = read("--node-latency", node_latency, time, parse_seconds);
-  s.node_bandwidth = node_rate.value_or(s.node_bandwidth);
-  s.node_latency = node_time.value_or(s.node_latency);
-  s.node_given = node_rate || node_time;
+  s.node_bandwidth = read("--node-bandwidth", node_bandwidth, rate, parse_bandwidth);
+  s.node_latency = read("--node-latency", node_latency, time, parse_seconds);
   if (per_node->count() == 0) s.ranks_per_node = 0;  // as measured, or 1
-  complete(s);
+  complete(s, app);
   return s;
 }
 

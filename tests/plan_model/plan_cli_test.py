@@ -96,11 +96,61 @@ class Plan(unittest.TestCase):
         self.refused(["--count", "25M"], "--count", "-5", *NETWORK)
         self.refused(["--density"], "--count", "1M", "--density", "2", *NETWORK)
         self.refused(["-t", "mpirun"], "--probe", "--transport", "local")
+        self.refused(["--transport"], "--probe", "--transport", "mpi", "-t", "2")
         self.refused(["--save", "--probe"], "--save", "x.json", "--count", "1M", *NETWORK)
         self.refused(["--calibration"], "--probe", "-t", "2", "--calibration", self.file)
         self.refused(["--ranks-per-node", "divisor"], "--count", "1M", "--ranks-per-node", "3",
                      *NETWORK)
         self.refused(["float64"], "--count", "1M", "--wire", "float64", *NETWORK)
+
+    def written(self, name, **machine):
+        """The measured file, with other words about its machine."""
+        with open(self.file) as file:
+            costs = json.load(file)
+        costs["machine"].update(machine)
+        path = os.path.join(self.folder.name, name)
+        with open(path, "w") as file:
+            json.dump(costs, file)
+        return path
+
+    def test_what_a_probe_measures_is_not_to_be_given(self):
+        for option, value in (("--latency", "50us"), ("--bandwidth", "1gbit"), ("--node-latency", "1us"),
+                              ("--node-bandwidth", "1GB/s")):
+            self.refused([option, "--save FILE", f"--calibration FILE {option}"], "--probe", "-t", "2",
+                         "--count", "1M", option, value)
+        for option, value in (("--ranks", "4"), ("--density", "1%"), ("--type", "float16"),
+                              ("--wire", "float16")):
+            self.refused([option, "--count"], "--probe", "-t", "2", option, value)
+
+    def test_a_file_has_its_own_backend(self):
+        self.refused(["--backend cuda", "has the stages of host", "--probe --backend cuda --save"],
+                     "--calibration", self.file, "--backend", "cuda", "--count", "1M")
+        self.assertEqual(self.asked("--count", "1M", "--backend", "host")["costs"]["machine"]["backend"],
+                         "host")
+        cuda = run("--calibration", self.written("cuda.json", backend="cuda"), "--count", "1M")
+        self.assertIn("stages of the cuda backend", cuda.stdout)
+
+    def test_a_file_of_unknown_ranks_needs_them(self):
+        path = self.written("unknown.json", world_size=0)
+        self.refused(["--ranks"], "--calibration", path, "--count", "1M")
+        self.assertEqual(run("--calibration", path, "--count", "1M", "--ranks", "2").returncode, 0)
+
+    def test_a_file_of_one_rank_needs_a_network(self):
+        path = os.path.join(self.folder.name, "one.json")
+        self.assertEqual(run("--probe", "-t", "1", "--save", path).returncode, 0)
+        ask = ["--calibration", path, "--count", "1M", "--ranks", "8"]
+        for some in ([], ["--bandwidth", "1gbit"], ["--latency", "50us"]):
+            self.refused(["--bandwidth and --latency"], *ask, *some)
+        self.assertEqual(run(*ask, "--bandwidth", "1gbit", "--latency", "50us").returncode, 0)
+
+    def test_what_is_said_of_nodes_counts(self):
+        self.refused(["--node-bandwidth", "--ranks-per-node"], "--count", "1M", "--node-bandwidth", "1GB/s",
+                     *NETWORK)
+        nodes = ["--count", "1M", "--ranks", "8", "--ranks-per-node", "2"]
+        measured = self.asked(*nodes)["costs"]["node"]
+        told = self.asked(*nodes, "--node-latency", "3us")["costs"]["node"]
+        self.assertEqual(told["latency"], 3e-6)
+        self.assertEqual(told["seconds_per_byte"], measured["seconds_per_byte"])
 
     def test_numbers_need_their_units(self):
         for option, value, units in (("--latency", "50", "us, ms, s"), ("--bandwidth", "10", "Gbit"),
