@@ -6,9 +6,11 @@
 #include <mutex>
 
 #include "calibration.hpp"
+#include "plan_notes.hpp"
 #include "plan_ranks.hpp"
 #include "plan_report.hpp"
 #include "plan_settings.hpp"
+#include "units.hpp"
 
 namespace {
 
@@ -34,6 +36,16 @@ Costs probe_threads(const PlanSettings& settings, int ranks) {
     if (communicator.rank() == 0) costs = measured;
   });
   return costs;
+}
+
+/// As a file of that backend would have it: without a GPU here, there is none to compare with.
+Machine machine_here(const std::string& backend) {
+  const Communicator host = Communicator::local(1).front();
+  try {
+    return machine_of(*(backend == "cuda" ? on_device(host) : host).impl());
+  } catch (const UsageError&) {
+    return machine_of(*host.impl());
+  }
 }
 
 /// What is said of the network replaces what was measured of it, and what was assumed nothing.
@@ -81,7 +93,13 @@ void check_file(const Costs& costs, const PlanSettings& settings) {
 }
 
 /// A probe of a link of known bandwidth: what bytes take beyond it is the processors' part.
-void rate_link(Costs& costs, double bytes_per_second) {
+void rate_link(Costs& costs, double bytes_per_second, bool telling) {
+  if (telling && costs.network.per_byte() < 0.9 / bytes_per_second) {
+    print({"measured " + show_bandwidth(1 / costs.network.per_byte()) + ", more than the rated " +
+           show_bandwidth(bytes_per_second) +
+           " of --bandwidth, which then changes nothing. To predict for such a network, save with "
+           "--probe --save FILE, then ask --calibration FILE --bandwidth ..."});
+  }
   for (Link* const link : {&costs.network, &costs.shared}) {
     const double measured = link->per_byte();
     link->seconds_per_byte = std::min(measured, 1 / bytes_per_second);
@@ -114,6 +132,7 @@ Workload workload_of(const Costs& costs, const PlanSettings& settings) {
 }
 
 void tell(const Costs& costs, const PlanSettings& settings) {
+  print(notes_on_ranks(costs.machine, settings));
   if (!settings.save.empty()) save_costs(costs, settings.save);
   std::string text;
   if (settings.count == 0) {
@@ -138,7 +157,7 @@ void probe_processes(int argc, char** argv, const PlanSettings& settings) {
       throw UsageError("--bandwidth: expected at least 2 ranks: one has no link to measure");
     }
     Costs costs = probe(*ranks.impl(), nullptr);
-    if (settings.bandwidth) rate_link(costs, *settings.bandwidth);
+    if (settings.bandwidth) rate_link(costs, *settings.bandwidth, ranks.rank() == 0);
     if (ranks.rank() == 0) tell(costs, settings);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "sparccl_plan: %s\n", error.what());
@@ -160,6 +179,7 @@ void run(int argc, char** argv) {
     } else {
       costs = load_costs(settings->calibration);
       check_file(costs, *settings);
+      print(notes_on_machine(costs.machine, machine_here(costs.machine.backend), *settings));
     }
     assume_network(costs, *settings);
   }

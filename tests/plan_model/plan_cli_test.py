@@ -113,6 +113,36 @@ class Plan(unittest.TestCase):
             json.dump(costs, file)
         return path
 
+    def noted(self, words, *arguments):
+        done = run(*arguments)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(done.stderr.count("note:"), 1 if words else 0, done.stderr)
+        for word in words:
+            self.assertIn(word, done.stderr)
+
+    def test_a_file_of_other_hardware_is_told(self):
+        ask = ["--count", "1M", "--calibration"]
+        self.noted([], *ask, self.file)
+        self.noted(["other hardware", "CPU Abacus, here", "--probe --save FILE"],
+                   *ask, self.written("cpu.json", cpu="Abacus"))
+        self.noted(["cores 12345, here"], *ask, self.written("cores.json", cores=12345))
+        self.noted(["GPU Loom 9000, here"], *ask, self.written("gpu.json", backend="cuda", gpu="Loom 9000"))
+        self.noted([], *ask, self.written("unknown_cpu.json", cpu="", cores=0))
+
+    def test_other_ranks_than_measured_are_told(self):
+        ask = ["--calibration", self.file, "--count", "1M", "--ranks"]
+        self.noted([], *ask, "2")
+        self.noted(["8 ranks are predicted from what 2", "shared memory of threads",
+                    "--bandwidth and --latency"], *ask, "8")
+        given = run(*ask, "8", *NETWORK[2:])
+        self.assertIn("8 ranks are predicted from what 2", given.stderr)
+        self.assertNotIn("shared memory", given.stderr)
+        self.noted(["4 ranks are predicted from what 2"], "--probe", "-t", "2", "--count", "1M",
+                   "--ranks", "4")
+        mpi = run("--calibration", self.written("mpi.json", transport="mpi"), *ask[2:], "8")
+        self.assertIn("over the network of those 2", mpi.stderr)
+        self.assertNotIn("shared memory", mpi.stderr)
+
     def test_what_a_probe_measures_is_not_to_be_given(self):
         for option, value in (("--latency", "50us"), ("--bandwidth", "1gbit"), ("--node-latency", "1us"),
                               ("--node-bandwidth", "1GB/s")):
