@@ -116,8 +116,11 @@ Workload workload_of(const Costs& costs, const PlanSettings& settings) {
   workload.type = settings.type;
   workload.wire = settings.wire;
   workload.world_size = ranks_of(costs, settings);
-  workload.ranks_per_node =
-      settings.ranks_per_node > 0 ? settings.ranks_per_node : costs.machine.ranks_per_node;
+  workload.ranks_per_node = settings.ranks_per_node;
+  if (settings.ranks_per_node == 0) {  // as measured, where these ranks can be spread like that
+    const int measured = std::max(1, costs.machine.ranks_per_node);
+    workload.ranks_per_node = workload.world_size % measured == 0 ? measured : 1;
+  }
   if (workload.ranks_per_node > 1 && workload.world_size % workload.ranks_per_node != 0) {
     throw UsageError("--ranks-per-node: expected a divisor of the " +
                      std::to_string(workload.world_size) + " ranks, found " +

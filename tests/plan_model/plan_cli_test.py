@@ -137,6 +137,8 @@ class Plan(unittest.TestCase):
         given = run(*ask, "8", *NETWORK[2:])
         self.assertIn("8 ranks are predicted from what 2", given.stderr)
         self.assertNotIn("shared memory", given.stderr)
+        self.noted(["7 ranks"], *ask, "7")  # which are not spread over nodes of 2, as measured
+        self.assertEqual(self.asked("--count", "1M", "--ranks", "7")["workload"]["ranks_per_node"], 1)
         self.noted(["4 ranks are predicted from what 2"], "--probe", "-t", "2", "--count", "1M",
                    "--ranks", "4")
         mpi = run("--calibration", self.written("mpi.json", transport="mpi"), *ask[2:], "8")
@@ -202,6 +204,33 @@ class Plan(unittest.TestCase):
         for option in ("--type", "--wire"):
             self.refused([option, "float32, float16, bfloat16 or float64", 'found "int8"'], "--count", "1M",
                          option, "int8", *NETWORK)
+
+    def test_a_measured_row_names_its_rest(self):
+        measured = run("--calibration", self.file, "--count", "1M")
+        self.assertRegex(measured.stdout, r"(?m)^dense .* [mun]?s\* ")
+        self.assertRegex(measured.stdout, r"(?m)^\* dense was measured as a whole: this is the rest")
+        self.assertTrue(self.asked("--count", "1M")["dense_latency_is_rest"])
+        for other in (["--ranks", "8"], ["--latency", "50us"]):
+            modelled = run("--calibration", self.file, "--count", "1M", *other)
+            self.assertNotIn("*", modelled.stdout)
+            self.assertFalse(self.asked("--count", "1M", *other)["dense_latency_is_rest"])
+
+    def test_one_rank_has_nothing_to_exchange(self):
+        for done in (run("--count", "1M", *NETWORK[2:], "--ranks", "1"),
+                     run("--calibration", self.file, "--count", "1M", "--ranks", "1"),
+                     run("--probe", "-t", "1", "--count", "1M")):
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertRegex(done.stdout, r"\nno: one rank has nothing to exchange.*\n$")
+            self.assertNotIn("inf", done.stdout)
+            self.assertNotIn("1 ranks", done.stdout)
+        self.assertFalse(self.asked("--count", "1M", "--ranks", "1")["yes"])
+
+    def test_the_last_line_answers(self):
+        for density in ("0.1%", "100%"):
+            done = run("--count", "25M", "--density", density, *NETWORK)
+            self.assertRegex(done.stdout, r"\n(yes|no): [^\n]*\n$")
+            self.assertRegex(done.stdout, r"break-even bandwidth: .*([kMGT]?bit/s|any bandwidth)\n")
+            self.assertRegex(done.stdout, r"break-even density: .*( %|any density)\n")
 
     def test_a_gpu_that_is_not_there(self):
         done = run("--count", "1M", "--backend", "cuda", *NETWORK)
