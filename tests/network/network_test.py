@@ -3,6 +3,8 @@
 usage: network_test.py BENCH_FOLDER
 """
 
+import contextlib
+import io
 import os
 import pathlib
 import signal
@@ -80,11 +82,85 @@ class Network(unittest.TestCase):
         self.assertIsNone(results.why_not(run_of(1, 4, 2), [20_000] * 4))
 
     def test_bad_words_are_refused_by_name(self):
-        for words, expected in ((["--rates", "fast"], "100mbit"), (["--hosts", "1"], "2 to 64"),
-                                (["--count", "0"], "at least 1"), (["--speed", "1"], "--speed")):  # fmt: skip
-            ended = self.start(words)
-            self.assertEqual(ended.returncode, 2, ended.stderr)
-            self.assertIn(expected, ended.stderr)
+        for words, expected in (("--rates fast", "--rates: expected a rate from 1mbit to 1000gbit"),
+                                ("--rates 1gbit 10", "--rates: expected a rate"),
+                                ("--rates 2000gbit", "--rates: expected a rate from 1mbit to 1000gbit"),
+                                ("--hosts 2 1", "--hosts: expected a whole number from 2 to 64, found '1'"),
+                                ("--count 0", "--count: expected a whole number from 1"),
+                                ("--count 1.5", "--count: expected a whole number from 1"),
+                                ("--count inf", "--count: expected a whole number from 1"),
+                                ("--repeats many", "--repeats: expected a whole number from 1"),
+                                ("--limit 0", "--limit: expected a whole number from 1"),
+                                ("--delay-us -1", "--delay-us: expected a whole number from 0"),
+                                ("--density 5", "--density: expected a share above 0 and up to 1"),
+                                ("--density nan", "--density: expected a share above 0 and up to 1"),
+                                ("--paths split,nosuch", "--paths: expected some of auto, dense"),
+                                ("--baseline nosuch", "--baseline: expected some of mpi, naive, gloo"),
+                                ("--json /no/such/file", "--json: cannot write /no/such/file"),
+                                ("--plot /no/such/file.png", "--plot: cannot write /no/such/file.png"),
+                                ("--json /tmp", "--json: cannot write /tmp"),
+                                ("--speed 1", "--speed")):  # fmt: skip
+            with self.subTest(words=words), self.assertRaises(SystemExit) as ended:
+                with contextlib.redirect_stderr(io.StringIO()) as said:
+                    run.arguments(words.split())
+            self.assertEqual(ended.exception.code, 2, said.getvalue())
+            self.assertIn(expected, said.getvalue())
+
+    def test_a_picture_that_cannot_be_drawn_is_refused(self):
+        with tempfile.TemporaryDirectory() as folder:
+            ended = self.start(["--plot", f"{folder}/picture.nosuch"])
+            self.assertEqual(os.listdir(folder), [])
+        self.assertEqual(ended.returncode, 2)
+        self.assertRegex(ended.stderr, "ends with one of .*png|has no matplotlib")
+        self.assertNotIn("Traceback", ended.stderr)
+
+    def test_files_that_no_picture_can_be_made_of_are_named(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            for text, expected in (("", "plot.py: "), ("{}", "expected what bench/network/run --json writes")):
+                file.write(text)
+                file.flush()
+                ended = subprocess.run([sys.executable, str(BENCH / "plot.py"), file.name, "/tmp/no.png"],
+                                       text=True, capture_output=True, check=False, timeout=60)  # fmt: skip
+                self.assertEqual(ended.returncode, 1)
+                self.assertRegex(ended.stderr, f"{expected}|has no matplotlib")
+                self.assertEqual(len(ended.stderr.splitlines()), 1, ended.stderr)
+
+    def test_bad_words_end_the_program_before_root_is_asked_for(self):
+        ended = self.start(["--density", "5"])
+        self.assertEqual(ended.returncode, 2)
+        self.assertIn("--density: expected a share", ended.stderr)
+
+    def test_a_file_that_is_there_is_kept_until_there_are_results(self):
+        with tempfile.TemporaryDirectory() as folder:
+            old, new = pathlib.Path(folder) / "old.json", pathlib.Path(folder) / "new.json"
+            old.write_text("before")
+            for path in (old, new):
+                run.arguments(["--json", str(path)])
+            self.assertEqual(old.read_text(), "before")
+            self.assertFalse(new.exists())
+
+    def test_help_tells_defaults(self):
+        ended = self.start(["--help"])
+        self.assertEqual(ended.returncode, 0)
+        for word in ("2 4 8", "100mbit 1gbit", "25000000", "allgather,split,auto", "build/mpich"):
+            self.assertIn(f"default: {word}", " ".join(ended.stdout.split()))
+
+    def test_what_remains_goes_by_what_was_slower(self):
+        options = run.arguments(["--hosts", "2", "--rates", "100mbit", "1gbit"])
+        slow, fast = (run.expected_seconds(options, 2, bits) for bits in options.rates)
+        self.assertGreater(slow, 5 * fast)
+        self.assertAlmostEqual(run.remaining([slow, fast], 0, 0.1), slow + fast)
+        self.assertAlmostEqual(run.remaining([slow, fast], 1, 2 * slow), 2 * fast)
+
+    def test_a_baseline_that_was_not_built_is_named_before_hosts_are_made(self):
+        with tempfile.TemporaryDirectory() as folder:
+            program = pathlib.Path(folder) / "bench" / "perf" / "sparccl_perf"
+            program.parent.mkdir(parents=True)
+            program.write_text("#!/bin/sh\necho built without Gloo >&2\nexit 2\n")
+            program.chmod(0o755)
+            with self.assertRaises(SystemExit) as ended:
+                run.require_gloo(pathlib.Path(folder))
+        self.assertEqual(ended.exception.args, (2, "built without Gloo"))
 
     def test_what_is_not_built_is_named(self):
         ended = self.start(["--build", "/nowhere"])
