@@ -257,6 +257,7 @@ def about_here(options):
         "count": options.count,
         "density": options.density,
         "command": " ".join(["bench/network/run", *sys.argv[1:]]),
+        "ratio": results.RATIO,
     }
 
 

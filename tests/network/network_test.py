@@ -25,7 +25,7 @@ import run  # noqa: E402
 import topology  # noqa: E402
 
 
-def run_of(rate, dense_ms, sparse_ms, wrong=0):
+def run_of(rate, dense_ms, sparse_ms, wrong=0, speedup=None):
     row = {
         "path_asked": "split",
         "in_place": False,
@@ -34,6 +34,7 @@ def run_of(rate, dense_ms, sparse_ms, wrong=0):
         "wrong": wrong,
         "time_us": {"median": 1e3 * sparse_ms},
         "dense_time_us": {"median": 1e3 * dense_ms},
+        "speedup": speedup or dense_ms / sparse_ms,
     }
     return {"hosts": 4, "rate_gbps": rate, "achieved_gbps": rate, "rtt_us": 40,
             "perf": {"rows": [row], "baselines": []}}  # fmt: skip
@@ -60,12 +61,12 @@ class Network(unittest.TestCase):
         self.assertIn("1000000000bit", tbf)
 
     def test_curves_cross_between_rates_and_nowhere_else(self):
-        gbps, why = breakeven.crossing([(1, 10.0, 1.0), (100, 0.1, 1.0)])
+        gbps, why = breakeven.crossing([(1, 10.0), (100, 0.1)])
         self.assertIsNone(why)
         self.assertAlmostEqual(gbps, 10)
-        for points, word in (([(1, 5, 1), (10, 2, 1)], "sparse is faster"),
-                             ([(1, 1, 2), (10, 1, 3)], "dense is faster"),
-                             ([(1, 1, 2)], "two rates")):  # fmt: skip
+        for points, word in (([(1, 5), (10, 2)], "sparse is faster"),
+                             ([(1, 0.5), (10, 0.3)], "dense is faster"),
+                             ([(1, 0.5)], "two rates")):  # fmt: skip
             gbps, why = breakeven.crossing(points)
             self.assertIsNone(gbps)
             self.assertIn(word, why)
@@ -75,6 +76,18 @@ class Network(unittest.TestCase):
         self.assertIn("20.0x", text)
         self.assertIn("0.5x", text)
         self.assertIn("4 hosts, split: break-even at", text)
+
+    def test_ratios_are_of_neighbouring_blocks(self):
+        """As sparccl_perf paired them, where the two medians say something else: table and break-even."""
+        runs = [run_of(1, 40, 2, speedup=30), run_of(10, 4, 2, speedup=0.5)]
+        text = results.table(runs)
+        self.assertIn("30.0x", text)
+        self.assertNotIn("20.0x", text)
+        self.assertIn("the median of the ratios of neighbouring blocks", text)
+        self.assertIsNone(results.break_evens(runs)[4, "split"][1])
+
+    def test_the_results_say_what_a_ratio_is(self):
+        self.assertEqual(run.about_here(run.arguments([]))["ratio"], results.RATIO)
 
     def test_bytes_that_did_not_cross_the_links_are_no_measurement(self):
         self.assertIn("some other way", results.why_not(run_of(1, 4, 2), [10, 20_000, 20_000, 20_000]))
