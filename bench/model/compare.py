@@ -5,17 +5,19 @@ usage: compare.py RESULT.json [--calibration P=FILE ...] [--plan sparccl_plan]
 
 RESULT.json brings the costs of its P hosts, which sparccl_plan --probe measured at the highest of the
 rates (there the processors' part of a byte is known as well); a FILE of other costs takes their place.
-Predictions for the other rates change the bandwidth and nothing else. Exit code 1 where a prediction
-is off by more than --within.
+Predictions for the other rates change the bandwidth and nothing else. A line for each case and break-even,
+and at the end the worst of each number of hosts. Exit code 1 where a prediction is off by more than
+--within, 2 for bad input.
 """
 import argparse
 import json
 import math
+import os
 import statistics
 import sys
 import tempfile
 
-from predictions import Plan, show_seconds
+from predictions import Plan, reading, refuse, show_seconds
 
 
 def by_ranks(texts):
@@ -23,27 +25,45 @@ def by_ranks(texts):
     for text in texts:
         ranks, _, path = text.partition("=")
         if not ranks.isdigit() or not path:
-            sys.exit(f"--calibration: expected P=FILE, found {text}")
+            refuse(f"--calibration: expected P=FILE, found {text}")
+        if not os.path.isfile(path):
+            refuse(f"--calibration: there is no file {path}")
         files[int(ranks)] = path
     return files
 
 
 def rows_of(run):
-    """(entries, density, path, seconds): of the paths that were asked for by name, and of dense."""
+    """(entries, density, path, seconds, times faster than dense): of the paths that were asked for by
+    name, and of dense."""
     dense = {}
     for row in run["perf"]["rows"]:
         if row["in_place"]:
             continue
         dense.setdefault((row["count"], row["density"]), []).append(row["dense_time_us"]["median"])
         if row["path_asked"] not in ("auto", "dense"):
-            yield row["count"], row["density"], row["path_asked"], 1e-6 * row["time_us"]["median"]
+            yield (row["count"], row["density"], row["path_asked"], 1e-6 * row["time_us"]["median"],
+                   row["speedup"])
     for (count, density), times in dense.items():
-        yield count, density, "dense", 1e-6 * statistics.median(times)
+        yield count, density, "dense", 1e-6 * statistics.median(times), 1
+
+
+def runs_of(path):
+    """Of bench/network, with all that is read of them later."""
+    with reading(path, "what bench/network/run --json writes"), open(path) as file:
+        runs = json.load(file)["runs"]
+        for run in runs:
+            rate_of(run) + run["hosts"]
+            list(rows_of(run))
+    return runs
+
+
+def rate_of(run):
+    return run.get("achieved_gbps") or run["rate_gbps"]
 
 
 def measured_break_even(points):
     """Rate at which the fastest sparse path takes as long as dense, between the rates measured on
-    either side, along lines in the logarithms. points: (rate, dense / sparse)."""
+    either side, along lines in the logarithms. points: (rate, times that sparse is faster)."""
     points = sorted(points)
     for (low, above), (high, below) in zip(points, points[1:]):
         if above > 1 >= below:
@@ -55,8 +75,8 @@ def measured_break_even(points):
 class Comparison:
     def __init__(self, plan, files, within):
         self.plan, self.files, self.within = plan, files, within
-        self.errors = []
-        self.ratios = {}  # (hosts, count, density) -> [(rate, dense / best sparse)]
+        self.errors = {}  # hosts -> shares that predictions are off by
+        self.ratios = {}  # (hosts, count, density) -> [(rate, how many times faster the best sparse path is)]
         self.answers = {}
         self.open_files = []
 
@@ -73,26 +93,26 @@ class Comparison:
     def calibration(self, run):
         if run["hosts"] in self.files:
             return self.files[run["hosts"]]
-        sys.exit(f"expected costs of {run['hosts']} hosts, found none: --calibration {run['hosts']}=FILE")
+        refuse(f"expected costs of {run['hosts']} hosts, found none: --calibration {run['hosts']}=FILE")
 
     def add(self, run):
         calibration = self.calibration(run)
-        rate = run.get("achieved_gbps") or run["rate_gbps"]
-        times = {}
-        for count, density, path, measured in rows_of(run):
+        rate = rate_of(run)
+        best = {}
+        for count, density, path, measured, ratio in rows_of(run):
             answer = self.plan.at(calibration, count, density, run["hosts"], "--bandwidth",
                                   f"{rate:.9g}gbit")
             if path not in answer["paths"]:
                 continue
             predicted = answer["paths"][path]["seconds"]
-            self.tell(f"{run['hosts']} hosts, {rate:.4g} Gbit/s, {count} entries, "
+            self.tell(run["hosts"], f"{run['hosts']} hosts, {rate:.4g} Gbit/s, {count} entries, "
                       f"{100 * density:g} %, {path}", predicted, measured, show_seconds)
-            times.setdefault((run["hosts"], count, density), {})[path] = measured
-            self.answers[run["hosts"], count, density] = answer
-        for case, paths in times.items():
-            dense = paths.pop("dense", None)
-            if dense is not None and paths:
-                self.ratios.setdefault(case, []).append((rate, dense / min(paths.values())))
+            case = run["hosts"], count, density
+            self.answers[case] = answer
+            if path != "dense":
+                best[case] = max(ratio, best.get(case, 0))
+        for case, ratio in best.items():
+            self.ratios.setdefault(case, []).append((rate, ratio))
 
     def break_evens(self):
         for case, points in sorted(self.ratios.items()):
@@ -103,39 +123,51 @@ class Comparison:
                 side = "; ".join(f"{rate:.4g} Gbit/s: {ratio:.3g} x" for rate, ratio in sorted(points))
                 print(f"{name}: not inside the rates measured ({side}); predicted: {predicted}")
                 continue
-            self.tell(name, 8e-9 * predicted["bytes_per_second"], measured,
+            self.tell(case[0], name, 8e-9 * predicted["bytes_per_second"], measured,
                       lambda gbps: f"{gbps:.4g} Gbit/s")
 
-    def tell(self, name, predicted, measured, show):
+    def tell(self, hosts, name, predicted, measured, show):
         error = predicted / measured - 1
-        self.errors.append(abs(error))
+        self.errors.setdefault(hosts, []).append(abs(error))
         mark = "" if abs(error) <= self.within else "   <-- off"
         print(f"{name}: predicted {show(predicted)}, measured {show(measured)}, {100 * error:+.1f} %{mark}")
+
+
+def summed_up(errors, within):
+    """A line for each number of hosts. Whether no prediction is off."""
+    fine = True
+    for hosts, of_hosts in sorted(errors.items()):
+        off = sum(error > within for error in of_hosts)
+        fine = fine and off == 0
+        print(f"{hosts} hosts: {len(of_hosts)} predictions, {off} of them off by more than "
+              f"{100 * within:g} %, the worst by {100 * max(of_hosts):.1f} %")
+    return fine
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("result", help="JSON of bench/network")
-    parser.add_argument("--calibration", action="append", default=[], metavar="P=FILE")
-    parser.add_argument("--plan", default="sparccl_plan", help="the program")
-    parser.add_argument("--within", type=float, default=0.25)
+    parser.add_argument("--calibration", action="append", default=[], metavar="P=FILE",
+                        help="costs of P hosts (default: those in RESULT.json)")
+    parser.add_argument("--plan", default="sparccl_plan", help="the program (default: %(default)s, in PATH)")
+    parser.add_argument("--within", type=float, default=0.25, metavar="SHARE",
+                        help="that predictions may be off by: 0.25 is 25 %% (default: %(default)s)")
     options = parser.parse_args()
-    with open(options.result) as file:
-        runs = json.load(file)["runs"]
+    if not options.within > 0:
+        parser.error(f"--within: expected a share above 0, found {options.within:g}")
+    runs = runs_of(options.result)
     comparison = Comparison(Plan(options.plan), by_ranks(options.calibration), options.within)
     for run in runs:
         comparison.bring(run)
     for run in runs:
+        comparison.calibration(run)  # missed before anything is told
+    for run in runs:
         comparison.add(run)
     comparison.break_evens()
     if not comparison.errors:
-        sys.exit(f"{options.result}: expected rows to compare with, found none")
-    worst = max(comparison.errors)
-    off = sum(error > options.within for error in comparison.errors)
-    print(f"{len(comparison.errors)} predictions, {off} of them off by more than "
-          f"{100 * options.within:g} %, the worst by {100 * worst:.1f} %")
-    sys.exit(1 if off else 0)
+        refuse(f"{options.result}: expected rows to compare with, found none")
+    sys.exit(0 if summed_up(comparison.errors, options.within) else 1)
 
 
 if __name__ == "__main__":

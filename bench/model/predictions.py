@@ -1,9 +1,40 @@
 """Asks sparccl_plan: the cost model itself is C++ (plugin/cost_model), and there is no second one here."""
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
+
+
+def refuse(text):
+    """Exit code 2, which is not that of predictions that are off."""
+    print(f"{os.path.basename(sys.argv[0])}: {text}", file=sys.stderr)
+    sys.exit(2)
+
+
+@contextlib.contextmanager
+def reading(path, what):
+    """Says in a line what is wrong with a file. what: it should be."""
+    try:
+        yield
+    except OSError as error:
+        refuse(f"{path}: {error.strerror}")
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        why = f"no {error}" if isinstance(error, KeyError) else error
+        refuse(f"{path}: expected {what}, found {why}")
+
+
+def require_writable(flag, path):
+    """Tried, since permissions alone do not tell."""
+    existed = os.path.exists(path)
+    try:
+        with open(path, "a"):
+            pass
+    except OSError as error:
+        refuse(f"{flag}: cannot write {path}: {error.strerror}")
+    if not existed:
+        os.unlink(path)
 
 
 class Plan:
@@ -15,11 +46,14 @@ class Plan:
         try:
             done = subprocess.run(command, capture_output=True, text=True)
         except OSError as error:
-            sys.exit(f"{self.program}: {error.strerror}; build it (cmake --build --preset host "
-                     "--target sparccl_plan) or name it with --plan")
+            refuse(f"{self.program}: {error.strerror}; build it (cmake --build --preset host "
+                   "--target sparccl_plan) or name it with --plan")
         if done.returncode != 0:
-            sys.exit(f"{' '.join(command)}\n{done.stderr.strip()}")
-        return json.loads(done.stdout)
+            refuse(done.stderr.strip() or f"{' '.join(command)} ended with {done.returncode}")
+        try:
+            return json.loads(done.stdout)
+        except ValueError:
+            refuse(f"{self.program}: expected JSON of sparccl_plan, found '{done.stdout[:40]}'; name it with --plan")
 
     def at(self, calibration, count, density, ranks, *arguments):
         return self.ask("--calibration", calibration, "--count", count, "--density", density,

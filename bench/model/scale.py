@@ -4,14 +4,14 @@
 usage: scale.py --calibration FILE [--plan sparccl_plan] [--plot PLOT.png] [--json OUT.json]
 
 Prints a table in Markdown and every constant that went in, with its source (networks.json, beside
-this file). FILE: written by sparccl_plan --probe --save.
+this file). FILE: written by sparccl_plan --probe --save. Exit code 2 for bad input.
 """
 import argparse
 import json
 import os
 import sys
 
-from predictions import Adjusted, Plan, seconds, show_seconds
+from predictions import Adjusted, Plan, reading, refuse, require_writable, seconds, show_seconds
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PATHS = ("dense", "allgather", "split", "hierarchical")
@@ -46,9 +46,22 @@ def table(rows):
                f"| {row['speedup']:.3g} x |")
 
 
-def constants(inputs, calibration):
-    with open(calibration) as file:
-        measured = json.load(file)
+def check(inputs):
+    """Raises what reading() tells, where something is not there."""
+    for network in inputs["networks"]:
+        seconds(network["message"])
+        for name in ("name", "bandwidth", "latency"):
+            str(network[name])
+        inputs["sources"][network["latency_source"]].strip()
+    for model in inputs["models"]:
+        int(model["count"])
+    for name in ("ranks", "density", "ranks_per_node", "node_bandwidth", "node_latency"):
+        str(inputs[name])
+    for name in ("stages", "bandwidth", "message", "node", "steps", "density"):
+        str(inputs["sources"][name])
+
+
+def constants(inputs, measured):
     stages, machine = measured["stages"], measured["machine"]
     sources = inputs["sources"]
     (n0, t0), (n1, t1) = stages["pass"][-2:]
@@ -70,14 +83,21 @@ def constants(inputs, calibration):
     yield f"| density | {100 * inputs['density']:g} % | {sources['density']} |"
 
 
-def draw(rows, inputs, path):
+def drawing(path):
+    """matplotlib, if it can draw that file."""
     try:
         import matplotlib
     except ImportError:
-        sys.exit(f"scale.py: {sys.executable} has no matplotlib; install python3-matplotlib, or leave "
-                 "out --plot")
+        refuse(f"--plot: {sys.executable} has no matplotlib; install python3-matplotlib, or leave it out")
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
+    formats = sorted(plt.figure().canvas.get_supported_filetypes())
+    if os.path.splitext(path)[1][1:].lower() not in formats:
+        refuse(f"--plot: expected a name that ends with one of {', '.join(formats)}, found {path}")
+    return plt
+
+
+def draw(plt, rows, inputs, path):
     # Colours of Okabe and Ito, told apart by the colour-blind, too.
     styles = {"dense": "#000000", "allgather": "#D55E00", "split": "#0072B2",
               "hierarchical": "#009E73"}
@@ -109,23 +129,31 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--calibration", required=True, help="what sparccl_plan --probe --save wrote")
-    parser.add_argument("--plan", default="sparccl_plan", help="the program")
-    parser.add_argument("--inputs", default=os.path.join(HERE, "networks.json"))
-    parser.add_argument("--plot")
-    parser.add_argument("--json", help="write the figures to this file as well")
+    parser.add_argument("--plan", default="sparccl_plan", help="the program (default: %(default)s, in PATH)")
+    parser.add_argument("--inputs", default=os.path.join(HERE, "networks.json"),
+                        help="networks, models, ranks (default: networks.json beside this file)")
+    parser.add_argument("--plot", metavar="FILE", help="a picture, by matplotlib (default: none)")
+    parser.add_argument("--json", metavar="FILE", help="write the figures to this file as well (default: none)")
     options = parser.parse_args()
-    with open(options.inputs) as file:
+    for flag, path in (("--json", options.json), ("--plot", options.plot)):
+        if path:
+            require_writable(flag, path)
+    plt = drawing(options.plot) if options.plot else None
+    with reading(options.inputs, "JSON such as networks.json"), open(options.inputs) as file:
         inputs = json.load(file)
+        check(inputs)
+    with reading(options.calibration, "what sparccl_plan --probe --save writes"), open(options.calibration) as file:
+        told = list(constants(inputs, json.load(file)))
     rows = predict_all(Plan(options.plan), options.calibration, inputs)
     print("\n".join(table(rows)), end="\n\n")
-    print("\n".join(constants(inputs, options.calibration)))
+    print("\n".join(told))
     if options.json:
         with open(options.json, "w") as file:
             json.dump({"inputs": inputs, "calibration": os.path.basename(options.calibration),
                        "rows": rows}, file, indent=1)
             file.write("\n")
     if options.plot:
-        draw(rows, inputs, options.plot)
+        draw(plt, rows, inputs, options.plot)
 
 
 if __name__ == "__main__":

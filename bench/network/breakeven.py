@@ -4,7 +4,7 @@ import math
 
 
 def crossing(points):
-    """points: [(gbps, dense seconds, sparse seconds)], in any order.
+    """points: [(gbps, times that sparse is faster)], in any order.
 
     (gbps, None) where they cross, between two measured rates, by interpolating the logarithm of the
     ratio over the logarithm of the rate; (None, sentence) where they do not. Nothing is extrapolated.
@@ -12,7 +12,7 @@ def crossing(points):
     if len(points) < 2:
         return None, "expected at least two rates"
     points = sorted(points)
-    ratios = [(math.log(rate), math.log(dense / sparse)) for rate, dense, sparse in points]
+    ratios = [(math.log(rate), math.log(ratio)) for rate, ratio in points]
     for (x0, y0), (x1, y1) in zip(ratios, ratios[1:]):
         if y0 >= 0 > y1:
             return math.exp(x0 + (x1 - x0) * y0 / (y0 - y1)), None

@@ -6,12 +6,21 @@ usage: plot.py RESULTS.json PICTURE.png
 import json
 import sys
 
-import matplotlib
+try:
+    import matplotlib
+except ImportError as missing:
+    if __name__ != "__main__":
+        raise
+    raise SystemExit(f"plot.py: {sys.executable} has no matplotlib: install python3-matplotlib") from missing
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
 from results import break_evens, sparse_paths, times_of  # noqa: E402
+
+
+def formats():
+    return sorted(plt.figure().canvas.get_supported_filetypes())
 
 
 def draw(results, picture):
@@ -45,5 +54,11 @@ def draw(results, picture):
 if __name__ == "__main__":
     if len(sys.argv) != 3:
         raise SystemExit(__doc__)
-    with open(sys.argv[1], encoding="utf-8") as file:
-        draw(json.load(file), sys.argv[2])
+    try:
+        with open(sys.argv[1], encoding="utf-8") as file:
+            draw(json.load(file), sys.argv[2])
+    except (OSError, ValueError) as error:
+        raise SystemExit(f"plot.py: {error}") from error
+    except (KeyError, TypeError) as error:
+        raise SystemExit(f"plot.py: {sys.argv[1]}: expected what bench/network/run --json writes, "
+                         f"missed {error}") from error  # fmt: skip

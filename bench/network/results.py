@@ -2,6 +2,10 @@
 
 from breakeven import crossing
 
+# What "x" means in the table and decides where a break-even is. A ratio of the two medians is another
+# figure: they may be of different minutes.
+RATIO = "times faster than dense: the median of the ratios of neighbouring blocks (rows' speedup)"
+
 
 def rows_of(run):
     """Out-of-place rows by the path that was asked for."""
@@ -18,6 +22,11 @@ def times_of(run):
         if not other.get("in_place", False):
             times[other["name"]] = other["time_us"]["median"] / 1e6
     return times
+
+
+def ratios_of(run):
+    """{path: times faster than dense}, as RATIO says."""
+    return {name: row["speedup"] for name, row in rows_of(run).items() if name != "dense"}
 
 
 def least_bytes(run):
@@ -57,16 +66,15 @@ def break_evens(runs):
         of_hosts = [run for run in runs if run["hosts"] == hosts]
         for path in sparse_paths(of_hosts):
             points = [
-                (run["achieved_gbps"], times_of(run)["dense"], times_of(run)[path])
-                for run in of_hosts
-                if path in times_of(run)
+                (run["achieved_gbps"], ratios_of(run)[path]) for run in of_hosts if path in ratios_of(run)
             ]
             found[hosts, path] = crossing(points)
     return found
 
 
 def train_lines(runs):
-    """Milliseconds of a training step with each method: computing, waiting and reducing."""
+    """Milliseconds of a training step with each method: computing, waiting and reducing. Methods run one
+    after the other, so theirs is a ratio of two times: no blocks are next to each other."""
     if not runs:
         return []
     names = [method["method"] for method in runs[0]["train"]["methods"]]
@@ -79,24 +87,25 @@ def train_lines(runs):
             ratio = f" {steps['dense'] / steps[name]:6.1f}x" if name != "dense" else ""
             line += f"{steps[name]:>{22 - len(ratio)}.1f}{ratio}"
         lines.append(line)
-    return [*lines, ""]
+    return [*lines, "x: the step's time with dense over its time", ""]
 
 
 def table(runs):
-    """Milliseconds of each path, and how many times faster than dense it is."""
+    """Milliseconds (medians), and RATIO."""
     names = ["dense", *sparse_paths(runs)]
     lines = ["hosts   Gbit/s  reached   rtt us" + "".join(f"{name:>22}" for name in names)]
     for run in runs:
-        times = times_of(run)
+        times, ratios = times_of(run), ratios_of(run)
         line = (f"{run['hosts']:5d} {run['rate_gbps']:8g} {run['achieved_gbps']:8.2f} "
                 f"{run['rtt_us']:8.0f}")  # fmt: skip
         for name in names:
             if name not in times:
                 line += f"{'-':>22}"
                 continue
-            ratio = f" {times['dense'] / times[name]:6.1f}x" if name != "dense" else ""
+            ratio = f" {ratios[name]:6.1f}x" if name != "dense" else ""
             line += f"{1e3 * times[name]:>{22 - len(ratio)}.1f}{ratio}"
         lines.append(line)
+    lines.append(f"ms: medians; x: {RATIO}")
     lines += train_lines([run for run in runs if "train" in run])
     for (hosts, path), (gbps, why) in break_evens(runs).items():
         lines.append(f"{hosts} hosts, {path}: break-even at {gbps:.1f} Gbit/s" if why is None

@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import platform
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,6 +27,11 @@ ENDING = 15  # seconds
 UNITS = {"mbit": 1e6, "gbit": 1e9}
 
 
+PATHS = ("auto", "dense", "allgather", "split", "hierarchical", "all")  # as in sparccl_perf
+BASELINES = ("mpi", "naive", "gloo", "all")
+BASE_SECONDS = 10  # of a case besides its bytes: hosts, starts, a look at the link, costs
+
+
 def rate(text):
     for unit, bits in UNITS.items():
         if text.lower().endswith(unit):
@@ -35,43 +41,114 @@ def rate(text):
                 break
             if 1e6 <= value <= 1e12:
                 return value
-    raise argparse.ArgumentTypeError(f"expected a rate such as 100mbit or 10gbit, found '{text}'")
+    raise argparse.ArgumentTypeError(
+        f"expected a rate from 1mbit to 1000gbit, such as 100mbit or 10gbit, found '{text}'"
+    )
 
 
-def whole(text):
-    value = int(float(text))
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected a number of at least 1, found '{text}'")
+def whole(least, most):
+    def parsed(text):
+        try:
+            value = float(text)
+            if least <= value <= most and value == int(value):
+                return int(value)
+        except ValueError:
+            pass
+        raise argparse.ArgumentTypeError(
+            f"expected a whole number from {least:,} to {most:,}, found '{text}'"
+        )
+
+    return parsed
+
+
+def share(text):
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(
+            f"expected a share above 0 and up to 1 (0.1 % is 0.001), found '{text}'"
+        )
     return value
+
+
+def words_of(allowed):
+    """A list with commas, as sparccl_perf takes it."""
+
+    def parsed(text):
+        for word in text.split(","):
+            if word not in allowed:
+                raise argparse.ArgumentTypeError(f"expected some of {', '.join(allowed)}, found '{word}'")
+        return text
+
+    return parsed
 
 
 def arguments(words):
     parser = argparse.ArgumentParser(prog="bench/network/run", description=__doc__)
-    parser.add_argument("--hosts", type=int, nargs="+", default=[2, 4, 8], metavar="P")
+    parser.add_argument("--hosts", type=whole(2, 64), nargs="+", default=[2, 4, 8], metavar="P",
+                        help="2 to 64 (default: 2 4 8)")  # fmt: skip
     parser.add_argument("--rates", type=rate, nargs="+", metavar="RATE",
                         default=[1e8, 1e9, 1e10, 2.5e10],
-                        help="of each host's link, both ways: 100mbit 1gbit ...")  # fmt: skip
-    parser.add_argument("--delay-us", type=int, default=0, help="added to each way of each link")
-    parser.add_argument("-n", "--count", type=whole, default=25_000_000, help="entries, float32")
-    parser.add_argument("--density", type=float, default=0.001)
-    parser.add_argument("--paths", default="allgather,split,auto")
-    parser.add_argument("--baseline", default="", help="mpi,naive,gloo: see sparccl_perf")
-    parser.add_argument("--repeats", type=whole, default=5, help="paired blocks of calls")
+                        help="of each host's link, both ways (default: 100mbit 1gbit 10gbit 25gbit)")  # fmt: skip
+    parser.add_argument("--delay-us", type=whole(0, 1_000_000), default=0, metavar="US",
+                        help="added to each way of each link (default: %(default)s)")  # fmt: skip
+    parser.add_argument("-n", "--count", type=whole(1, 10**12), default=25_000_000, metavar="N",
+                        help="entries, float32 (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--density", type=share, default=0.001, metavar="SHARE",
+                        help="of the entries that is sent: 0.001 is 0.1 %% (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--paths", type=words_of(PATHS), default="allgather,split,auto",
+                        help=f"some of {', '.join(PATHS)} (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--baseline", type=words_of(BASELINES),
+                        help=f"some of {', '.join(BASELINES)}: see sparccl_perf (default: none)")  # fmt: skip
+    parser.add_argument("--repeats", type=whole(1, 10_000), default=5, metavar="R",
+                        help="paired blocks of calls (default: %(default)s)")  # fmt: skip
     parser.add_argument("--train", action="store_true",
                         help="also the MNIST job of script/demo, at each rate")  # fmt: skip
     parser.add_argument("--quick", action="store_true", help="2 hosts, 2 rates, 1,000,000 entries")
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build" / "mpich",
-                        help="where sparccl_perf was built with MPICH")  # fmt: skip
-    parser.add_argument("--json", type=pathlib.Path, help="write everything to this file")
-    parser.add_argument("--plot", type=pathlib.Path, help="and a picture to this one (matplotlib)")
-    parser.add_argument("--limit", type=int, default=600, help="seconds that one program may take")
+                        help="where sparccl_perf was built with MPICH (default: build/mpich)")  # fmt: skip
+    parser.add_argument("--json", type=pathlib.Path, metavar="FILE",
+                        help="write everything to this file (default: none)")  # fmt: skip
+    parser.add_argument("--plot", type=pathlib.Path, metavar="FILE",
+                        help="and a picture to this one, by matplotlib (default: none)")  # fmt: skip
+    parser.add_argument("--limit", type=whole(1, 10**6), default=600, metavar="SECONDS",
+                        help="that one program may take (default: %(default)s)")  # fmt: skip
     found = parser.parse_args(words)
     if found.quick:
         found.hosts, found.rates, found.count = [2], [1e9, 1e10], 1_000_000
-    for hosts in found.hosts:
-        if not 2 <= hosts <= 64:
-            parser.error(f"--hosts: expected 2 to 64, found {hosts}")
+    for flag, path in (("--json", found.json), ("--plot", found.plot)):
+        why = path and why_not_written(path)
+        if why:
+            parser.error(f"{flag}: cannot write {path}: {why}")
+    why = found.plot and why_not_drawn(found.plot)
+    if why:
+        parser.error(f"--plot: {why}")
     return found
+
+
+def why_not_written(path):
+    """Tried, since permissions alone do not tell."""
+    existed = path.exists()
+    try:
+        with open(path, "ab"):
+            pass
+    except OSError as error:
+        return error.strerror
+    if not existed:
+        path.unlink()
+    return None
+
+
+def why_not_drawn(path):
+    try:
+        import plot  # pylint: disable=import-outside-toplevel
+    except ImportError:
+        return f"{sys.executable} has no matplotlib: install python3-matplotlib, or leave out --plot"
+    if path.suffix[1:].lower() not in plot.formats():
+        return f"expected a name that ends with one of {', '.join(plot.formats())}, found {path}"
+    return None
 
 
 def is_complete(written):
@@ -180,6 +257,7 @@ def about_here(options):
         "count": options.count,
         "density": options.density,
         "command": " ".join(["bench/network/run", *sys.argv[1:]]),
+        "ratio": results.RATIO,
     }
 
 
@@ -204,6 +282,36 @@ def require(options):
         if not (options.build / name).exists():
             raise SystemExit(2, f"no {options.build / name}: cmake --preset mpich && cmake --build "
                                 "--preset mpich --target sparccl_perf sparccl_plan train_mnist")  # fmt: skip
+    for name in ("ip", "tc"):
+        if not shutil.which(name):
+            raise SystemExit(2, f"no {name} here: install iproute2")
+    launch.launcher()
+    if options.baseline and {"gloo", "all"} & set(options.baseline.split(",")):
+        require_gloo(options.build)
+
+
+def require_gloo(build):
+    """Whether it was built with it, only the program knows: asked on one rank and one entry."""
+    words = [str(build / "bench" / "perf" / "sparccl_perf"), "--transport", "local", "-t", "1",
+             "-b", "4", "-e", "4", "-n", "1", "-w", "0", "-c", "0", "--repeats", "1",
+             "--path", "dense", "--baseline", "gloo"]  # fmt: skip
+    tried = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+    if tried.returncode != 0:
+        raise SystemExit(2, tried.stderr.strip())
+
+
+def expected_seconds(options, hosts, bits):
+    """Of a case, from the bytes of its dense calls: only to tell how much longer it takes."""
+    baselines = options.baseline.split(",") if options.baseline else []
+    rows = len(options.paths.split(",")) * (1 + len(baselines))
+    carried = 32 * options.count * 2 * (hosts - 1) / hosts
+    return BASE_SECONDS + rows * (options.repeats + 2) * carried / bits
+
+
+def remaining(expected, done, elapsed):
+    """Seconds; expected: of every case. As much slower as the cases before were than expected."""
+    slower = elapsed / sum(expected[:done]) if done else 1
+    return slower * sum(expected[done:])
 
 
 def interrupted(*_):
@@ -218,9 +326,14 @@ def main(words):
     scratch.mkdir()
     runs, failures, status = [], [], 0
     cases = [(hosts, bits) for hosts in options.hosts for bits in options.rates]
+    expected = [expected_seconds(options, *case) for case in cases]
     began = time.monotonic()
     try:
         for i, (hosts, bits) in enumerate(cases):
+            elapsed = time.monotonic() - began
+            print(f"case {i + 1} of {len(cases)}: {hosts} hosts at {bits / 1e9:g} Gbit/s; {elapsed:.0f} s "
+                  f"so far, about {remaining(expected, i, elapsed):.0f} s to go",
+                  file=sys.stderr, flush=True)  # fmt: skip
             with topology.Network(hosts) as network:
                 try:
                     runs.append(measure(options, network, bits, scratch))
@@ -228,8 +341,6 @@ def main(words):
                     failures.append(str(error))
                     print(f"not measured: {error}", file=sys.stderr)
             write(options, runs, failures)
-            print(f"{i + 1} of {len(cases)}: {hosts} hosts at {bits / 1e9:g} Gbit/s, "
-                  f"{time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)  # fmt: skip
     except KeyboardInterrupt:
         print("interrupted: what was measured before is kept", file=sys.stderr)
         status = 130

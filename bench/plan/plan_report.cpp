@@ -23,6 +23,16 @@ double density_of(const Workload& workload) {
   return static_cast<double>(workload.k) / static_cast<double>(workload.count);
 }
 
+std::string show_ranks(int ranks) {
+  return std::to_string(ranks) + (ranks == 1 ? " rank" : " ranks");
+}
+
+/// Whether the model has the dense path from a measurement of the whole, whose "latency" is then
+/// what neither bytes nor sums explain.
+bool dense_is_measured(const Costs& costs, const Workload& workload) {
+  return !costs.dense.curve.points.empty() && costs.dense.ranks == workload.world_size;
+}
+
 std::string verdict(const Predictions& predictions) {
   const Path best = predictions.best_sparse();
   const double dense = predictions.of(Path::dense)->seconds();
@@ -69,25 +79,37 @@ Json json_of(const BreakEven& even, const char* unit) {
 
 std::string table_of(const Costs& costs, const Workload& workload) {
   const Predictions predictions = predict(costs, workload);
-  std::string text = format(
-      "%zu entries of %s, %zu of them sent (density %.3g %%) as %s, %d ranks\n"
+  std::string text =
+      format("%zu entries of %s, %zu of them sent (density %.3g %%) as %s, %s\n", workload.count,
+             name_of(workload.type), workload.k, 100 * density_of(workload), name_of(workload.wire),
+             show_ranks(workload.world_size).c_str());
+  if (workload.world_size == 1) {
+    return text +
+           "no: one rank has nothing to exchange, dense or sparse; expected 2 ranks or more\n";
+  }
+  text += format(
       "network: %s, latency %s; stages of the %s backend\n\n"
       "%-13s %10s %10s %10s %10s   %s\n",
-      workload.count, name_of(workload.type), workload.k, 100 * density_of(workload),
-      name_of(workload.wire), workload.world_size,
       show_bandwidth(1 / costs.network.per_byte()).c_str(),
       show_seconds(costs.network.latency).c_str(), costs.machine.backend.c_str(), "path", "time",
       "compute", "latency", "transfer", "sent by a rank");
+  const bool measured = dense_is_measured(costs, workload);
   for (const Path path : paths) {
     const auto& p = predictions.of(path);
     if (!p) continue;
-    text += format("%-13s %10s %10s %10s %10s   %s\n", name_of(path),
+    const char* const mark = measured && path == Path::dense ? "*" : " ";
+    text += format("%-13s %10s %10s %10s%s%10s   %s\n", name_of(path),
                    show_seconds(p->seconds()).c_str(), show_seconds(p->compute).c_str(),
-                   show_seconds(p->latency).c_str(), show_seconds(p->transfer).c_str(),
+                   show_seconds(p->latency).c_str(), mark, show_seconds(p->transfer).c_str(),
                    show_bytes(p->bytes).c_str());
   }
   if (!predictions.of(Path::hierarchical)) {
     text += "hierarchical  needs at least 2 nodes of at least 2 ranks each (--ranks-per-node)\n";
+  }
+  if (measured) {
+    text +=
+        "* dense was measured as a whole: this is the rest of its time, latency and whatever else "
+        "the other columns do not explain\n";
   }
   text += "\nbreak-even bandwidth: " + words_of(break_even_bandwidth(costs, workload)) + "\n";
   text += "break-even density:   " + words_of_density(break_even_density(costs, workload)) + "\n";
@@ -119,6 +141,7 @@ std::string json_of(const Costs& costs, const Workload& workload) {
         {"ranks", workload.world_size},
         {"ranks_per_node", workload.ranks_per_node}}},
       {"paths", told},
+      {"dense_latency_is_rest", dense_is_measured(costs, workload)},
       {"choice", name_of(choice.path)},
       {"reason", choice.reason},
       {"best_sparse", name_of(predictions.best_sparse())},
@@ -132,10 +155,10 @@ std::string json_of(const Costs& costs, const Workload& workload) {
 
 std::string show_costs(const Costs& costs) {
   const StageCosts& stages = costs.stages;
-  std::string text =
-      format("measured on %d ranks (%s, %s%s%s, %d cores)\n", costs.machine.world_size,
-             costs.machine.transport.c_str(), costs.machine.cpu.c_str(),
-             costs.machine.gpu.empty() ? "" : ", ", costs.machine.gpu.c_str(), costs.machine.cores);
+  std::string text = format(
+      "measured on %s (%s, %s%s%s, %d cores)\n", show_ranks(costs.machine.world_size).c_str(),
+      costs.machine.transport.c_str(), costs.machine.cpu.c_str(),
+      costs.machine.gpu.empty() ? "" : ", ", costs.machine.gpu.c_str(), costs.machine.cores);
   text += format(
       "stages: %.2f ns an entry to go over the gradient, %.2f ns an entry of the result, "
       "%.1f ns an entry sent, %.1f ns an entry received\n",

@@ -2,7 +2,8 @@
 
 #include <cmath>
 #include <cstdlib>
-#include <map>
+#include <initializer_list>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 
@@ -12,20 +13,28 @@
 namespace sparccl::bench {
 namespace {
 
-const std::map<std::string, DataType> types = {{"float32", DataType::float32},
-                                               {"float16", DataType::float16},
-                                               {"bfloat16", DataType::bfloat16},
-                                               {"float64", DataType::float64}};
+constexpr const char* known_types = "float32, float16, bfloat16 or float64";
+
+DataType read_type(const char* option, const std::string& text) {
+  for (const DataType type :
+       {DataType::float32, DataType::float16, DataType::bfloat16, DataType::float64}) {
+    if (text == name_of(type)) return type;
+  }
+  throw UsageError(std::string(option) + ": expected " + known_types + ", found \"" + text + "\"");
+}
 
 /// What a parser of units makes of an option's text.
 template <class Parse>
-std::optional<double> read(const char* option, const std::string& text, const char* like,
+std::optional<double> read(const char* option, const std::string& text, const std::string& expected,
                            const Parse& parse) {
   if (text.empty()) return std::nullopt;
   const std::optional<double> value = parse(text);
   if (value) return value;
-  throw UsageError(std::string(option) + ": expected something like " + like + ", found \"" + text +
-                   "\"");
+  throw UsageError(std::string(option) + ": expected " + expected + ", found \"" + text + "\"");
+}
+
+std::string with_unit(const char* units, const char* like) {
+  return std::string("a positive number with its unit, as ") + like + " (" + units + ")";
 }
 
 bool started_by_mpirun() {
@@ -39,8 +48,29 @@ void require(bool holds, const std::string& otherwise) {
   if (!holds) throw UsageError(otherwise);
 }
 
-void complete(PlanSettings& s, bool wire_given) {
-  if (!wire_given) s.wire = s.type;
+/// What a probe leaves no use for: refused, for who gives it expects it to count.
+void check_probe(const PlanSettings& s, const CLI::App& app) {
+  std::vector<const char*> measured = {"--latency", "--node-bandwidth", "--node-latency"};
+  if (s.transport == "local") measured.push_back("--bandwidth");  // memory has no rated link
+  for (const char* const option : measured) {
+    require(app.count(option) == 0,
+            std::string(option) +
+                ": --probe measures it here; to predict for another network, save what was "
+                "measured with --probe --save FILE, then ask --calibration FILE " +
+                option + " ...");
+  }
+  for (const char* const option : {"--ranks", "--density", "--type", "--wire"}) {
+    require(
+        s.count != 0 || app.count(option) == 0,
+        std::string(option) + ": expected --count as well: --probe predicts nothing without it");
+  }
+  require(s.transport == "local" || s.threads == 0,
+          "-t: expected --transport local as well, or -t left out: under mpirun its processes "
+          "are the ranks");
+}
+
+void complete(PlanSettings& s, const CLI::App& app) {
+  if (s.backend.empty() && s.calibration.empty()) s.backend = "host";
   require(s.wire != DataType::float64 || s.type == DataType::float64,
           "--wire float64: expected a narrower type, or --type float64 as well");
   require(!s.probe || s.calibration.empty(),
@@ -60,6 +90,7 @@ void complete(PlanSettings& s, bool wire_given) {
     require(s.transport != "mpi" || have_mpi,
             "--transport mpi: this sparccl_plan was built without MPI; configure with "
             "-DSPARCCL_MPI=ON, or use --transport local -t N");
+    check_probe(s, app);
     return;
   }
   require(s.threads == 0 && s.transport.empty(), "--transport, -t: expected --probe as well");
@@ -76,7 +107,7 @@ void complete(PlanSettings& s, bool wire_given) {
 
 std::optional<PlanSettings> parse_plan(int argc, char** argv) {
   PlanSettings s;
-  std::string count, bandwidth, latency, node_bandwidth, node_latency;
+  std::string count, density, bandwidth, latency, node_bandwidth, node_latency, type, wire;
   CLI::App app(
       "Predicts how long a sparse allreduce takes on each path, and whether it is faster than a "
       "dense one.\n"
@@ -85,27 +116,27 @@ std::optional<PlanSettings> parse_plan(int argc, char** argv) {
       "  sparccl_plan --calibration here.json --count 25M --density 0.01");
   app.name("sparccl_plan");
   app.add_option("-n,--count", count, "entries of the tensor: 25000000, 25M, 70G");
-  app.add_option("-d,--density", s.density, "share of the entries that is sent")
-      ->capture_default_str()
-      ->check(CLI::Range(1e-12, 1.0));
+  app.add_option("-d,--density", density,
+                 "share of the entries that is sent: 0.001 or 0.1%, the same; default 0.001");
   app.add_option("-p,--ranks", s.ranks, "ranks; by default those that were measured")
       ->check(CLI::Range(1, 1 << 24));
   app.add_option("-b,--bandwidth", bandwidth,
-                 "of each node's link: 100mbit, 25gbit, 12GB/s, 25e9 (bits per second). With "
-                 "--probe: what the link is rated at, so that the rest counts as processor time");
-  app.add_option("-l,--latency", latency, "of a message: 50us, 1ms, 5e-5 (seconds)");
+                 "of each node's link, with its unit: 100mbit, 25gbit, 12GB/s. With --probe under "
+                 "mpirun: what the link is rated at, so that the rest counts as processor time");
+  app.add_option("-l,--latency", latency, "of a message, with its unit: 800ns, 50us, 1ms, 0.1s");
   auto* const per_node =
       app.add_option("-r,--ranks-per-node", s.ranks_per_node, "ranks that share a node's link")
           ->capture_default_str()
           ->check(CLI::Range(1, 1024));
-  app.add_option("--node-bandwidth", node_bandwidth, "between ranks of a node; default 10GB/s");
-  app.add_option("--node-latency", node_latency, "between ranks of a node; default 1us");
-  app.add_option("--type", s.type, "float32, float16, bfloat16, float64")
-      ->transform(CLI::CheckedTransformer(types));
-  auto* const wire = app.add_option("--wire", s.wire, "type of the values sent; default: --type")
-                         ->transform(CLI::CheckedTransformer(types));
-  app.add_option("--backend", s.backend, "whose stages: host or cuda")
-      ->capture_default_str()
+  app.add_option("--node-bandwidth", node_bandwidth,
+                 "between ranks of a node; default as measured, or 10GB/s");
+  app.add_option("--node-latency", node_latency,
+                 "between ranks of a node; default as measured, or 1us");
+  app.add_option("--type", type,
+                 std::string("of the entries: ") + known_types + "; default float32");
+  app.add_option("--wire", wire, "type of the values sent; default: --type");
+  app.add_option("--backend", s.backend,
+                 "whose stages to measure; default host. A calibration file has its own")
       ->check(CLI::IsMember({"host", "cuda"}));
   app.add_option("-c,--calibration", s.calibration, "take costs from this file");
   app.add_flag("--probe", s.probe, "measure latency, bandwidth and stages here first");
@@ -115,6 +146,8 @@ std::optional<PlanSettings> parse_plan(int argc, char** argv) {
       ->check(CLI::Range(1, 256));
   app.add_option("--save", s.save, "write what --probe measured to this file");
   app.add_flag("--json", s.json, "print JSON");
+  app.footer(std::string("Units of bandwidths: ") + bandwidth_units +
+             "\nUnits of times: " + time_units);
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
@@ -123,21 +156,24 @@ std::optional<PlanSettings> parse_plan(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     throw UsageError(std::string(error.what()) + "; sparccl_plan --help lists what there is");
   }
-  if (const auto entries = read("--count", count, "25000000 or 25M", parse_count)) {
+  if (const auto entries = read("--count", count, "something like 25000000 or 25M", parse_count)) {
     require(*entries >= 1 && *entries <= 0x1p48,
             "--count: expected 1 to 2^48 entries, found " + count);
     s.count = static_cast<std::size_t>(*entries);
   }
-  s.bandwidth = read("--bandwidth", bandwidth, "1gbit, 12GB/s or 25e9", parse_bandwidth);
-  s.latency = read("--latency", latency, "50us or 5e-5", parse_seconds);
-  const auto node_rate =
-      read("--node-bandwidth", node_bandwidth, "100gbit or 10GB/s", parse_bandwidth);
-  const auto node_time = read("--node-latency", node_latency, "1us", parse_seconds);
-  s.node_bandwidth = node_rate.value_or(s.node_bandwidth);
-  s.node_latency = node_time.value_or(s.node_latency);
-  s.node_given = node_rate || node_time;
+  s.density = read("--density", density, "a share from 1e-12 to 1, as 0.001, or 0.1% for the same",
+                   parse_density)
+                  .value_or(s.density);
+  if (!type.empty()) s.type = read_type("--type", type);
+  s.wire = wire.empty() ? s.type : read_type("--wire", wire);
+  const std::string rate = with_unit(bandwidth_units, "1gbit or 12GB/s");
+  const std::string time = with_unit(time_units, "50us");
+  s.bandwidth = read("--bandwidth", bandwidth, rate, parse_bandwidth);
+  s.latency = read("--latency", latency, time, parse_seconds);
+  s.node_bandwidth = read("--node-bandwidth", node_bandwidth, rate, parse_bandwidth);
+  s.node_latency = read("--node-latency", node_latency, time, parse_seconds);
   if (per_node->count() == 0) s.ranks_per_node = 0;  // as measured, or 1
-  complete(s, wire->count() != 0);
+  complete(s, app);
   return s;
 }
 

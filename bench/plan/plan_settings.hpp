@@ -22,12 +22,11 @@ struct PlanSettings {
   std::optional<double> bandwidth;  // bytes per second
   std::optional<double> latency;    // seconds
   int ranks_per_node = 1;
-  double node_bandwidth = 10e9;
-  double node_latency = 1e-6;
-  bool node_given = false;
+  std::optional<double> node_bandwidth;
+  std::optional<double> node_latency;
   DataType type = DataType::float32;
   DataType wire = DataType::float32;
-  std::string backend = "host";
+  std::string backend;      // empty: that of the file
   std::string calibration;  // file
   bool probe = false;
   std::string transport;  // of the probe: local or mpi

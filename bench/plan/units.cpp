@@ -29,7 +29,8 @@ std::optional<double> parse(const std::string& text, const Units& units) {
 
 std::string show(double value, std::initializer_list<std::pair<const char*, double>> units) {
   for (const auto& [name, factor] : units) {
-    if (value < factor && factor != 1) continue;
+    // 1 Gbit/s may be the last bit less after a division: not to be shown as 1000 Mbit/s.
+    if (value < factor * (1 - 1e-9) && factor != 1) continue;
     char text[64];
     const double scaled = value / factor;
     const int digits = scaled < 10 ? 2 : scaled < 100 ? 1 : 0;
@@ -46,8 +47,7 @@ std::optional<double> parse_bandwidth(const std::string& text) {
   if (rate.size() > 2 && rate.substr(rate.size() - 2) == "/s") rate.resize(rate.size() - 2);
   const bool bytes = !rate.empty() && rate.back() == 'B';
   if (bytes) return parse(rate, {{"b", 1}, {"kb", 1e3}, {"mb", 1e6}, {"gb", 1e9}, {"tb", 1e12}});
-  return parse(rate, {{"", 1 / 8.0},
-                      {"bit", 1 / 8.0},
+  return parse(rate, {{"bit", 1 / 8.0},
                       {"kbit", 1e3 / 8},
                       {"mbit", 1e6 / 8},
                       {"gbit", 1e9 / 8},
@@ -58,11 +58,18 @@ std::optional<double> parse_bandwidth(const std::string& text) {
 }
 
 std::optional<double> parse_seconds(const std::string& text) {
-  return parse(text, {{"", 1}, {"s", 1}, {"ms", 1e-3}, {"us", 1e-6}, {"ns", 1e-9}});
+  if (text == "0") return 0;
+  return parse(text, {{"s", 1}, {"ms", 1e-3}, {"us", 1e-6}, {"ns", 1e-9}});
 }
 
 std::optional<double> parse_count(const std::string& text) {
   return parse(text, {{"", 1}, {"k", 1e3}, {"m", 1e6}, {"g", 1e9}, {"b", 1e9}});
+}
+
+std::optional<double> parse_density(const std::string& text) {
+  const std::optional<double> share = parse(text, {{"", 1}, {"%", 0.01}});
+  if (!share || *share < 1e-12 || *share > 1) return std::nullopt;
+  return share;
 }
 
 std::string show_bandwidth(double bytes_per_second) {

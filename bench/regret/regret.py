@@ -18,11 +18,13 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 GRID = {"ranks": [2, 4, 8], "counts": [10**3, 10**4, 10**5, 10**6, 10**7, 10**8],
         "densities": [0.0001, 0.001, 0.01, 0.1, 0.5]}
 QUICK = {"ranks": [2, 4], "counts": [10**3, 10**5, 10**6], "densities": [0.0001, 0.01, 0.5]}
+PATHS = ["auto", "dense", "allgather", "split", "hierarchical"]
 TO_DENSE, TO_MPI = "regret_percent", "regret_to_mpi_percent"
 # Open MPI, before and from version 5, wants to be told of root and of more ranks than cores.
 ENVIRONMENT = {**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
@@ -36,33 +38,60 @@ class Refused(Exception):
 
 
 def numbers(kind):
+    return lambda text: [kind(word) for word in text.split(",")]
+
+
+def whole(least):
     def parsed(text):
-        return [kind(word) for word in text.split(",")]
-    parsed.__name__ = "list"
+        try:
+            value = float(text)
+            if value >= least and value == int(value):
+                return int(value)
+        except (ValueError, OverflowError):
+            pass
+        raise argparse.ArgumentTypeError(f"expected whole numbers of at least {least}, found '{text}'")
     return parsed
 
 
-def whole(text):
-    value = float(text)
-    if value != int(value) or value < 1:
-        raise ValueError(text)
-    return int(value)
+def share(text):
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"expected shares above 0 and up to 1 (0.1 % is 0.001), found '{text}'")
+    return value
+
+
+def listed(values):
+    return ",".join(f"{value:g}" for value in values)
 
 
 def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--program", default=ROOT / "build/host/bench/perf/sparccl_perf", help="sparccl_perf")
-    parser.add_argument("--mpirun", default="mpirun", help="of the MPI that the program was built with")
-    parser.add_argument("--transports", type=numbers(str), default=["mpi", "local"])
-    parser.add_argument("--ranks", type=numbers(whole))
-    parser.add_argument("--counts", type=numbers(whole), help="entries of the tensor (float)")
-    parser.add_argument("--densities", type=numbers(float))
-    parser.add_argument("--path", default="auto")
-    parser.add_argument("--runs", type=int, default=5, help="of sparccl_perf; an odd number of at least 5")
-    parser.add_argument("--calls", type=whole, default=2000, help="in a block, at most")
-    parser.add_argument("--limit", type=float, default=5.0, help="highest regret that is fine, in percent")
-    parser.add_argument("--quick", action="store_true", help="a part of the grid")
-    parser.add_argument("--json", type=pathlib.Path, help="write the grid to this file as well")
+    parser.add_argument("--program", default=ROOT / "build/host/bench/perf/sparccl_perf", metavar="FILE",
+                        help="sparccl_perf (default: build/host/bench/perf/sparccl_perf)")
+    parser.add_argument("--mpirun", default="mpirun",
+                        help="of the MPI that the program was built with (default: %(default)s)")
+    parser.add_argument("--transports", type=numbers(str), default=["mpi", "local"], metavar="LIST",
+                        help="mpi, local or both (default: mpi,local)")
+    parser.add_argument("--ranks", type=numbers(whole(2)), metavar="LIST",
+                        help=f"2 or more (default: {listed(GRID['ranks'])})")
+    parser.add_argument("--counts", type=numbers(whole(1)), metavar="LIST",
+                        help=f"entries of the tensor, float (default: {listed(GRID['counts'])})")
+    parser.add_argument("--densities", type=numbers(share), metavar="LIST",
+                        help=f"shares that are sent: 0.001 is 0.1 %% (default: {listed(GRID['densities'])})")
+    parser.add_argument("--path", choices=PATHS, default="auto", help="of every call (default: %(default)s)")
+    parser.add_argument("--runs", type=int, default=5,
+                        help="of sparccl_perf; an odd number of at least 5 (default: %(default)s)")
+    parser.add_argument("--calls", type=whole(1), default=2000, help="in a block, at most (default: %(default)s)")
+    parser.add_argument("--limit", type=float, default=5.0,
+                        help="highest regret that is fine, in percent (default: %(default)s)")
+    parser.add_argument("--quick", action="store_true",
+                        help="a part of the grid: " + ", ".join(f"{name} {listed(values)}"
+                                                                for name, values in QUICK.items()))
+    parser.add_argument("--json", type=pathlib.Path, metavar="FILE",
+                        help="write the grid to this file as well (default: none)")
     options = parser.parse_args()
     for name, values in (QUICK if options.quick else GRID).items():
         if getattr(options, name) is None:
@@ -71,14 +100,28 @@ def parse():
         parser.error(f"--runs: expected an odd number of at least 5, found {options.runs}")
     if not set(options.transports) <= {"mpi", "local"}:
         parser.error(f"--transports: expected mpi, local or both, found {','.join(options.transports)}")
-    if not pathlib.Path(options.program).is_file():
-        parser.error(f"there is no {options.program}: cmake --preset host && cmake --build --preset host "
+    if not os.access(options.program, os.X_OK) or not pathlib.Path(options.program).is_file():
+        parser.error(f"there is no program {options.program}: cmake --preset host && cmake --build --preset host "
                      "--target sparccl_perf; or name it by --program")
     if "mpi" in options.transports and shutil.which(options.mpirun) is None:
         parser.error(f"there is no {options.mpirun}: name one by --mpirun, or use --transports local")
-    if options.json and not options.json.absolute().parent.is_dir():
-        parser.error(f"--json: there is no folder {options.json.absolute().parent}")
+    why = options.json and why_not_written(options.json)
+    if why:
+        parser.error(f"--json: cannot write {options.json}: {why}")
     return options
+
+
+def why_not_written(path):
+    """Tried, since permissions alone do not tell."""
+    existed = path.exists()
+    try:
+        with open(path, "ab"):
+            pass
+    except OSError as error:
+        return error.strerror
+    if not existed:
+        path.unlink()
+    return None
 
 
 def calls(entries, most):
@@ -135,9 +178,12 @@ def typical(runs):
     return cell
 
 
-def measure_row(options, transport, ranks, entries):
+def measure_row(options, transport, ranks, entries, progress):
     """Each density's cell, over all runs."""
-    runs = [measure_run(options, transport, ranks, entries) for _ in range(options.runs)]
+    runs = []
+    for i in range(options.runs):
+        progress.at_run(i + 1, options.runs)
+        runs.append(measure_run(options, transport, ranks, entries))
     return [cell_of(each) for each in zip(*runs)]
 
 
@@ -208,21 +254,45 @@ def judge(cells, limit):
     return fine
 
 
+class Progress:
+    """One line, over and over, on a terminal; elsewhere, such as in a log, one for each row and each few seconds."""
+
+    EVERY = 10  # seconds
+
+    def __init__(self, total):
+        self.total, self.done, self.began = total, 0, time.monotonic()
+        self.terminal = sys.stderr.isatty()
+
+    def at_row(self, what):
+        self.done += 1
+        self.what = what
+        self.tell("")
+
+    def at_run(self, number, of):
+        if time.monotonic() - self.told >= self.EVERY:
+            self.tell(f", run {number} of {of}")
+
+    def tell(self, part):
+        self.told = time.monotonic()
+        line = f"{self.done}/{self.total}: {self.what}{part}, {self.told - self.began:.0f} s so far"
+        print(f"\r\033[K{line}" if self.terminal else line, end="" if self.terminal else "\n", file=sys.stderr,
+              flush=True)
+
+    def end(self):
+        if self.terminal:
+            print("\r\033[K", end="", file=sys.stderr)
+
+
 def main():
     options = parse()
-    cells, done = [], 0
-    total = len(options.transports) * len(options.ranks) * len(options.counts)
-    terminal = sys.stderr.isatty()
+    cells = []
+    progress = Progress(len(options.transports) * len(options.ranks) * len(options.counts))
     for transport in options.transports:
         for ranks in options.ranks:
             for entries in options.counts:
-                done += 1
-                if terminal:
-                    print(f"\r\033[K{done}/{total}: {transport}, {ranks} ranks, n = {entries}", end="",
-                          file=sys.stderr, flush=True)
-                cells += measure_row(options, transport, ranks, entries)
-    if terminal:
-        print("\r\033[K", end="", file=sys.stderr)
+                progress.at_row(f"{transport}, {ranks} ranks, n = {entries}")
+                cells += measure_row(options, transport, ranks, entries, progress)
+    progress.end()
     print_grid(options, cells, TO_DENSE, f"regret of --path {options.path} to the library's dense path")
     print_grid(options, cells, TO_MPI, f"regret of --path {options.path} to MPI_Allreduce")
     fine = judge(cells, options.limit)

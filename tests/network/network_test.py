@@ -3,6 +3,8 @@
 usage: network_test.py BENCH_FOLDER
 """
 
+import contextlib
+import io
 import os
 import pathlib
 import signal
@@ -23,7 +25,7 @@ import run  # noqa: E402
 import topology  # noqa: E402
 
 
-def run_of(rate, dense_ms, sparse_ms, wrong=0):
+def run_of(rate, dense_ms, sparse_ms, wrong=0, speedup=None):
     row = {
         "path_asked": "split",
         "in_place": False,
@@ -32,6 +34,7 @@ def run_of(rate, dense_ms, sparse_ms, wrong=0):
         "wrong": wrong,
         "time_us": {"median": 1e3 * sparse_ms},
         "dense_time_us": {"median": 1e3 * dense_ms},
+        "speedup": speedup or dense_ms / sparse_ms,
     }
     return {"hosts": 4, "rate_gbps": rate, "achieved_gbps": rate, "rtt_us": 40,
             "perf": {"rows": [row], "baselines": []}}  # fmt: skip
@@ -58,12 +61,12 @@ class Network(unittest.TestCase):
         self.assertIn("1000000000bit", tbf)
 
     def test_curves_cross_between_rates_and_nowhere_else(self):
-        gbps, why = breakeven.crossing([(1, 10.0, 1.0), (100, 0.1, 1.0)])
+        gbps, why = breakeven.crossing([(1, 10.0), (100, 0.1)])
         self.assertIsNone(why)
         self.assertAlmostEqual(gbps, 10)
-        for points, word in (([(1, 5, 1), (10, 2, 1)], "sparse is faster"),
-                             ([(1, 1, 2), (10, 1, 3)], "dense is faster"),
-                             ([(1, 1, 2)], "two rates")):  # fmt: skip
+        for points, word in (([(1, 5), (10, 2)], "sparse is faster"),
+                             ([(1, 0.5), (10, 0.3)], "dense is faster"),
+                             ([(1, 0.5)], "two rates")):  # fmt: skip
             gbps, why = breakeven.crossing(points)
             self.assertIsNone(gbps)
             self.assertIn(word, why)
@@ -74,17 +77,103 @@ class Network(unittest.TestCase):
         self.assertIn("0.5x", text)
         self.assertIn("4 hosts, split: break-even at", text)
 
+    def test_ratios_are_of_neighbouring_blocks(self):
+        """As sparccl_perf paired them, where the two medians say something else: table and break-even."""
+        runs = [run_of(1, 40, 2, speedup=30), run_of(10, 4, 2, speedup=0.5)]
+        text = results.table(runs)
+        self.assertIn("30.0x", text)
+        self.assertNotIn("20.0x", text)
+        self.assertIn("the median of the ratios of neighbouring blocks", text)
+        self.assertIsNone(results.break_evens(runs)[4, "split"][1])
+
+    def test_the_results_say_what_a_ratio_is(self):
+        self.assertEqual(run.about_here(run.arguments([]))["ratio"], results.RATIO)
+
     def test_bytes_that_did_not_cross_the_links_are_no_measurement(self):
         self.assertIn("some other way", results.why_not(run_of(1, 4, 2), [10, 20_000, 20_000, 20_000]))
         self.assertIn("wrong", results.why_not(run_of(1, 4, 2, wrong=3), [20_000] * 4))
         self.assertIsNone(results.why_not(run_of(1, 4, 2), [20_000] * 4))
 
     def test_bad_words_are_refused_by_name(self):
-        for words, expected in ((["--rates", "fast"], "100mbit"), (["--hosts", "1"], "2 to 64"),
-                                (["--count", "0"], "at least 1"), (["--speed", "1"], "--speed")):  # fmt: skip
-            ended = self.start(words)
-            self.assertEqual(ended.returncode, 2, ended.stderr)
-            self.assertIn(expected, ended.stderr)
+        for words, expected in (("--rates fast", "--rates: expected a rate from 1mbit to 1000gbit"),
+                                ("--rates 1gbit 10", "--rates: expected a rate"),
+                                ("--rates 2000gbit", "--rates: expected a rate from 1mbit to 1000gbit"),
+                                ("--hosts 2 1", "--hosts: expected a whole number from 2 to 64, found '1'"),
+                                ("--count 0", "--count: expected a whole number from 1"),
+                                ("--count 1.5", "--count: expected a whole number from 1"),
+                                ("--count inf", "--count: expected a whole number from 1"),
+                                ("--repeats many", "--repeats: expected a whole number from 1"),
+                                ("--limit 0", "--limit: expected a whole number from 1"),
+                                ("--delay-us -1", "--delay-us: expected a whole number from 0"),
+                                ("--density 5", "--density: expected a share above 0 and up to 1"),
+                                ("--density nan", "--density: expected a share above 0 and up to 1"),
+                                ("--paths split,nosuch", "--paths: expected some of auto, dense"),
+                                ("--baseline nosuch", "--baseline: expected some of mpi, naive, gloo"),
+                                ("--json /no/such/file", "--json: cannot write /no/such/file"),
+                                ("--plot /no/such/file.png", "--plot: cannot write /no/such/file.png"),
+                                ("--json /tmp", "--json: cannot write /tmp"),
+                                ("--speed 1", "--speed")):  # fmt: skip
+            with self.subTest(words=words), self.assertRaises(SystemExit) as ended:
+                with contextlib.redirect_stderr(io.StringIO()) as said:
+                    run.arguments(words.split())
+            self.assertEqual(ended.exception.code, 2, said.getvalue())
+            self.assertIn(expected, said.getvalue())
+
+    def test_a_picture_that_cannot_be_drawn_is_refused(self):
+        with tempfile.TemporaryDirectory() as folder:
+            ended = self.start(["--plot", f"{folder}/picture.nosuch"])
+            self.assertEqual(os.listdir(folder), [])
+        self.assertEqual(ended.returncode, 2)
+        self.assertRegex(ended.stderr, "ends with one of .*png|has no matplotlib")
+        self.assertNotIn("Traceback", ended.stderr)
+
+    def test_files_that_no_picture_can_be_made_of_are_named(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            for text, expected in (("", "plot.py: "), ("{}", "expected what bench/network/run --json writes")):
+                file.write(text)
+                file.flush()
+                ended = subprocess.run([sys.executable, str(BENCH / "plot.py"), file.name, "/tmp/no.png"],
+                                       text=True, capture_output=True, check=False, timeout=60)  # fmt: skip
+                self.assertEqual(ended.returncode, 1)
+                self.assertRegex(ended.stderr, f"{expected}|has no matplotlib")
+                self.assertEqual(len(ended.stderr.splitlines()), 1, ended.stderr)
+
+    def test_bad_words_end_the_program_before_root_is_asked_for(self):
+        ended = self.start(["--density", "5"])
+        self.assertEqual(ended.returncode, 2)
+        self.assertIn("--density: expected a share", ended.stderr)
+
+    def test_a_file_that_is_there_is_kept_until_there_are_results(self):
+        with tempfile.TemporaryDirectory() as folder:
+            old, new = pathlib.Path(folder) / "old.json", pathlib.Path(folder) / "new.json"
+            old.write_text("before")
+            for path in (old, new):
+                run.arguments(["--json", str(path)])
+            self.assertEqual(old.read_text(), "before")
+            self.assertFalse(new.exists())
+
+    def test_help_tells_defaults(self):
+        ended = self.start(["--help"])
+        self.assertEqual(ended.returncode, 0)
+        for word in ("2 4 8", "100mbit 1gbit", "25000000", "allgather,split,auto", "build/mpich"):
+            self.assertIn(f"default: {word}", " ".join(ended.stdout.split()))
+
+    def test_what_remains_goes_by_what_was_slower(self):
+        options = run.arguments(["--hosts", "2", "--rates", "100mbit", "1gbit"])
+        slow, fast = (run.expected_seconds(options, 2, bits) for bits in options.rates)
+        self.assertGreater(slow, 5 * fast)
+        self.assertAlmostEqual(run.remaining([slow, fast], 0, 0.1), slow + fast)
+        self.assertAlmostEqual(run.remaining([slow, fast], 1, 2 * slow), 2 * fast)
+
+    def test_a_baseline_that_was_not_built_is_named_before_hosts_are_made(self):
+        with tempfile.TemporaryDirectory() as folder:
+            program = pathlib.Path(folder) / "bench" / "perf" / "sparccl_perf"
+            program.parent.mkdir(parents=True)
+            program.write_text("#!/bin/sh\necho built without Gloo >&2\nexit 2\n")
+            program.chmod(0o755)
+            with self.assertRaises(SystemExit) as ended:
+                run.require_gloo(pathlib.Path(folder))
+        self.assertEqual(ended.exception.args, (2, "built without Gloo"))
 
     def test_what_is_not_built_is_named(self):
         ended = self.start(["--build", "/nowhere"])

@@ -78,6 +78,18 @@ class Arithmetic(unittest.TestCase):
         self.assertFalse(judged([{"not_measured": "no memory"}], 5)[0])
 
 
+class Progress(unittest.TestCase):
+    def test_a_long_row_is_told_of_again(self):
+        with contextlib.redirect_stderr(io.StringIO()) as said:
+            progress = regret.Progress(6)
+            progress.at_row("mpi")
+            progress.at_run(1, 5)
+            progress.EVERY = 0
+            progress.at_run(2, 5)
+        self.assertEqual(said.getvalue().splitlines(),
+                         ["1/6: mpi, 0 s so far", "1/6: mpi, run 2 of 5, 0 s so far"])
+
+
 class Program(unittest.TestCase):
     def test_a_cell(self):
         file = options.scratch / "regret.json"
@@ -92,7 +104,9 @@ class Program(unittest.TestCase):
             self.assertEqual(c["path"], "dense")
             self.assertEqual(c[regret.TO_MPI] is not None, c["transport"] == "mpi")
         self.assertEqual(found["worst"], max(found["cells"], key=lambda c: c[regret.TO_DENSE]))
-        self.assertEqual(done.stderr, "")
+        for i, transport in enumerate(transports):  # where stderr is a file, a line each
+            self.assertRegex(done.stderr.splitlines()[i],
+                             rf"^{i + 1}/{len(transports)}: {transport}, 2 ranks, n = 1000, \d+ s so far$")
 
     def test_what_does_not_fit_gives_no_figure(self):
         done = run("--counts", "1e12", "--ranks", 2, "--densities", "0.5", "--transports", "local")
@@ -103,14 +117,31 @@ class Program(unittest.TestCase):
     def test_bad_input(self):
         for words, expected in ((["--runs", "4"], "--runs: expected an odd number of at least 5"),
                                 (["--transports", "tcp"], "--transports: expected mpi, local or both"),
-                                (["--counts", "1.5"], "--counts: invalid list value"),
-                                (["--json", "/no/such/file"], "--json: there is no folder /no/such"),
-                                (["--program", "/no/perf"], "there is no /no/perf: cmake --preset host"),
-                                (["--mpirun", "/no/mpirun"], "there is no /no/mpirun")):
+                                (["--counts", "abc"], "--counts: expected whole numbers of at least 1"),
+                                (["--counts", "1.5"], "--counts: expected whole numbers of at least 1"),
+                                (["--counts", "inf"], "--counts: expected whole numbers of at least 1"),
+                                (["--ranks", "2,1"], "--ranks: expected whole numbers of at least 2"),
+                                (["--densities", "0.1,5"], "--densities: expected shares above 0 and up to 1"),
+                                (["--densities", "0"], "--densities: expected shares above 0 and up to 1"),
+                                (["--densities", "1%"], "(0.1 % is 0.001), found '1%'"),
+                                (["--path", "nosuch"], "invalid choice: 'nosuch' (choose from "),
+                                (["--json", "/no/such/file"], "--json: cannot write /no/such/file: No such file"),
+                                (["--json", "/"], "--json: cannot write /: Is a directory"),
+                                (["--program", "/no/perf"], "there is no program /no/perf: cmake --preset host"),
+                                (["--program", "/etc/passwd"], "there is no program /etc/passwd"),
+                                (["--mpirun", "/no/mpirun", "--transports", "mpi"], "there is no /no/mpirun")):
             with self.subTest(words=words):
-                done = run(*words)
+                # Were they accepted, little would be measured.
+                done = run("--quick", "--counts", 10, "--ranks", 2, "--transports", "local", "--calls", 1, *words)
                 self.assertEqual(done.returncode, 2, done.stderr)
                 self.assertIn(expected, done.stderr)
+                self.assertNotIn("Traceback", done.stderr)
+
+    def test_help_tells_defaults(self):
+        done = run("--help")
+        self.assertEqual(done.returncode, 0)
+        for word in ("2,4,8", "1000,10000,", "0.0001,0.001,", "auto", "mpi,local", "2000", "5.0"):
+            self.assertIn(f"default: {word}", " ".join(done.stdout.split()))
 
 
 if __name__ == "__main__":

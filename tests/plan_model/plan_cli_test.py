@@ -45,7 +45,7 @@ class Plan(unittest.TestCase):
         done = run("--count", "25M", "--density", "0.001", *NETWORK)
         self.assertEqual(done.returncode, 0, done.stderr)
         for words in ("dense", "allgather", "split", "break-even bandwidth", "break-even density",
-                      "25000000 entries", "1000 Mbit/s"):
+                      "25000000 entries", "1.00 Gbit/s"):
             self.assertIn(words, done.stdout)
         self.assertRegex(done.stdout, r"yes: \w+ is [\d.]+ x faster than dense")
 
@@ -59,7 +59,7 @@ class Plan(unittest.TestCase):
                               "--latency", latency)
         same = at("1gbit", "50us")
         self.assertEqual(same["costs"]["network"]["seconds_per_byte"], 8e-9)
-        for bandwidth, latency in (("1e9", "5e-5"), ("1000mbit", "0.05ms"), ("125MB/s", "50 us"),
+        for bandwidth, latency in (("1e9bit", "5e-5s"), ("1000mbit", "0.05ms"), ("125MB/s", "50 us"),
                                    ("1Gbit/s", "50000ns")):
             for path, parts in at(bandwidth, latency)["paths"].items():
                 for part, value in parts.items():
@@ -96,11 +96,141 @@ class Plan(unittest.TestCase):
         self.refused(["--count", "25M"], "--count", "-5", *NETWORK)
         self.refused(["--density"], "--count", "1M", "--density", "2", *NETWORK)
         self.refused(["-t", "mpirun"], "--probe", "--transport", "local")
+        self.refused(["--transport"], "--probe", "--transport", "mpi", "-t", "2")
         self.refused(["--save", "--probe"], "--save", "x.json", "--count", "1M", *NETWORK)
         self.refused(["--calibration"], "--probe", "-t", "2", "--calibration", self.file)
         self.refused(["--ranks-per-node", "divisor"], "--count", "1M", "--ranks-per-node", "3",
                      *NETWORK)
         self.refused(["float64"], "--count", "1M", "--wire", "float64", *NETWORK)
+
+    def written(self, name, **machine):
+        """The measured file, with other words about its machine."""
+        with open(self.file) as file:
+            costs = json.load(file)
+        costs["machine"].update(machine)
+        path = os.path.join(self.folder.name, name)
+        with open(path, "w") as file:
+            json.dump(costs, file)
+        return path
+
+    def noted(self, words, *arguments):
+        done = run(*arguments)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(done.stderr.count("note:"), 1 if words else 0, done.stderr)
+        for word in words:
+            self.assertIn(word, done.stderr)
+
+    def test_a_file_of_other_hardware_is_told(self):
+        ask = ["--count", "1M", "--calibration"]
+        self.noted([], *ask, self.file)
+        self.noted(["other hardware", "CPU Abacus, here", "--probe --save FILE"],
+                   *ask, self.written("cpu.json", cpu="Abacus"))
+        self.noted(["cores 12345, here"], *ask, self.written("cores.json", cores=12345))
+        self.noted(["GPU Loom 9000, here"], *ask, self.written("gpu.json", backend="cuda", gpu="Loom 9000"))
+        self.noted([], *ask, self.written("unknown_cpu.json", cpu="", cores=0))
+
+    def test_other_ranks_than_measured_are_told(self):
+        ask = ["--calibration", self.file, "--count", "1M", "--ranks"]
+        self.noted([], *ask, "2")
+        self.noted(["8 ranks are predicted from what 2", "shared memory of threads",
+                    "--bandwidth and --latency"], *ask, "8")
+        given = run(*ask, "8", *NETWORK[2:])
+        self.assertIn("8 ranks are predicted from what 2", given.stderr)
+        self.assertNotIn("shared memory", given.stderr)
+        self.noted(["7 ranks"], *ask, "7")  # which are not spread over nodes of 2, as measured
+        self.assertEqual(self.asked("--count", "1M", "--ranks", "7")["workload"]["ranks_per_node"], 1)
+        self.noted(["4 ranks are predicted from what 2"], "--probe", "-t", "2", "--count", "1M",
+                   "--ranks", "4")
+        mpi = run("--calibration", self.written("mpi.json", transport="mpi"), *ask[2:], "8")
+        self.assertIn("over the network of those 2", mpi.stderr)
+        self.assertNotIn("shared memory", mpi.stderr)
+
+    def test_what_a_probe_measures_is_not_to_be_given(self):
+        for option, value in (("--latency", "50us"), ("--bandwidth", "1gbit"), ("--node-latency", "1us"),
+                              ("--node-bandwidth", "1GB/s")):
+            self.refused([option, "--save FILE", f"--calibration FILE {option}"], "--probe", "-t", "2",
+                         "--count", "1M", option, value)
+        for option, value in (("--ranks", "4"), ("--density", "1%"), ("--type", "float16"),
+                              ("--wire", "float16")):
+            self.refused([option, "--count"], "--probe", "-t", "2", option, value)
+
+    def test_a_file_has_its_own_backend(self):
+        self.refused(["--backend cuda", "has the stages of host", "--probe --backend cuda --save"],
+                     "--calibration", self.file, "--backend", "cuda", "--count", "1M")
+        self.assertEqual(self.asked("--count", "1M", "--backend", "host")["costs"]["machine"]["backend"],
+                         "host")
+        cuda = run("--calibration", self.written("cuda.json", backend="cuda"), "--count", "1M")
+        self.assertIn("stages of the cuda backend", cuda.stdout)
+
+    def test_a_file_of_unknown_ranks_needs_them(self):
+        path = self.written("unknown.json", world_size=0)
+        self.refused(["--ranks"], "--calibration", path, "--count", "1M")
+        self.assertEqual(run("--calibration", path, "--count", "1M", "--ranks", "2").returncode, 0)
+
+    def test_a_file_of_one_rank_needs_a_network(self):
+        path = os.path.join(self.folder.name, "one.json")
+        self.assertEqual(run("--probe", "-t", "1", "--save", path).returncode, 0)
+        ask = ["--calibration", path, "--count", "1M", "--ranks", "8"]
+        for some in ([], ["--bandwidth", "1gbit"], ["--latency", "50us"]):
+            self.refused(["--bandwidth and --latency"], *ask, *some)
+        self.assertEqual(run(*ask, "--bandwidth", "1gbit", "--latency", "50us").returncode, 0)
+
+    def test_what_is_said_of_nodes_counts(self):
+        self.refused(["--node-bandwidth", "--ranks-per-node"], "--count", "1M", "--node-bandwidth", "1GB/s",
+                     *NETWORK)
+        nodes = ["--count", "1M", "--ranks", "8", "--ranks-per-node", "2"]
+        measured = self.asked(*nodes)["costs"]["node"]
+        told = self.asked(*nodes, "--node-latency", "3us")["costs"]["node"]
+        self.assertEqual(told["latency"], 3e-6)
+        self.assertEqual(told["seconds_per_byte"], measured["seconds_per_byte"])
+
+    def test_numbers_need_their_units(self):
+        for option, value, units in (("--latency", "50", "us, ms, s"), ("--bandwidth", "10", "Gbit"),
+                                     ("--node-latency", "1e-6", "us, ms, s"),
+                                     ("--node-bandwidth", "1e9", "GB/s"), ("--bandwidth", "0", "Gbit")):
+            self.refused([option, f'found "{value}"', units], "--count", "1M", *NETWORK[:2], option, value)
+        self.assertGreater(self.asked("--count", "1M", "--latency", "0")["speedup"], 0)
+        self.assertRegex(run("--help").stdout, r"Units of times: ns, us, ms, s")
+
+    def test_a_density_may_be_in_percent(self):
+        for density, sent in (("0.001", 1000), ("0.1%", 1000), ("0.1 %", 1000), ("100%", 1_000_000)):
+            answer = self.asked("--count", "1M", "--density", density)
+            self.assertEqual(answer["workload"]["k"], sent, density)
+        for density in ("0", "-1", "2", "150%", "few"):
+            self.refused(["--density", "0.1%", "0.001", f'found "{density}"'], "--count", "1M",
+                         "--density", density, *NETWORK)
+
+    def test_types_are_told(self):
+        for option in ("--type", "--wire"):
+            self.refused([option, "float32, float16, bfloat16 or float64", 'found "int8"'], "--count", "1M",
+                         option, "int8", *NETWORK)
+
+    def test_a_measured_row_names_its_rest(self):
+        measured = run("--calibration", self.file, "--count", "1M")
+        self.assertRegex(measured.stdout, r"(?m)^dense .* [mun]?s\* ")
+        self.assertRegex(measured.stdout, r"(?m)^\* dense was measured as a whole: this is the rest")
+        self.assertTrue(self.asked("--count", "1M")["dense_latency_is_rest"])
+        for other in (["--ranks", "8"], ["--latency", "50us"]):
+            modelled = run("--calibration", self.file, "--count", "1M", *other)
+            self.assertNotIn("*", modelled.stdout)
+            self.assertFalse(self.asked("--count", "1M", *other)["dense_latency_is_rest"])
+
+    def test_one_rank_has_nothing_to_exchange(self):
+        for done in (run("--count", "1M", *NETWORK[2:], "--ranks", "1"),
+                     run("--calibration", self.file, "--count", "1M", "--ranks", "1"),
+                     run("--probe", "-t", "1", "--count", "1M")):
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertRegex(done.stdout, r"\nno: one rank has nothing to exchange.*\n$")
+            self.assertNotIn("inf", done.stdout)
+            self.assertNotIn("1 ranks", done.stdout)
+        self.assertFalse(self.asked("--count", "1M", "--ranks", "1")["yes"])
+
+    def test_the_last_line_answers(self):
+        for density in ("0.1%", "100%"):
+            done = run("--count", "25M", "--density", density, *NETWORK)
+            self.assertRegex(done.stdout, r"\n(yes|no): [^\n]*\n$")
+            self.assertRegex(done.stdout, r"break-even bandwidth: .*([kMGT]?bit/s|any bandwidth)\n")
+            self.assertRegex(done.stdout, r"break-even density: .*( %|any density)\n")
 
     def test_a_gpu_that_is_not_there(self):
         done = run("--count", "1M", "--backend", "cuda", *NETWORK)
