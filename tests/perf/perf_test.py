@@ -159,6 +159,10 @@ class BadInput(unittest.TestCase):
                 (["-b", "2M", "-e", "1M"], "-e 1M: expected at least -b.*larger -e"),
                 (["-b", "10"], "10 bytes is no whole number of float.*multiples of 4.*12"),
                 (["-f", "1"], "-f: expected 2 or more"),
+                (["-f", "0"], "-f: expected 2 or more, found 0; or leave it out"),
+                (["-t", "0"], "-t: expected 1 or more, found 0; or leave it out"),
+                (["-t", "-1"], "-t: expected 1 or more, found -1"),
+                (["-g", "0"], "-g: expected 1 or more, found 0"),
                 (["-d", "int8"], "-d: expected one of half, bfloat16, float, double, found 'int8'"),
                 (["-o", "max"], "-o: expected one of sum, avg, found 'max'"),
                 (["-n", "0"], "-n: expected 1 or more"),
@@ -219,6 +223,8 @@ class BadInput(unittest.TestCase):
         self.assertEqual(done.returncode, 0)
         for flag in ("--minbytes", "--density", "--path", "--transport", "--baseline"):
             self.assertIn(flag, done.stdout)
+        for default in (r"K, M, G, T \[32M\]", r"--path .*=auto", r"--density .*=0\.001", r"--mu .*=2", "0 or more"):
+            self.assertRegex(done.stdout, default)
 
 
 if __name__ == "__main__":
