@@ -7,6 +7,7 @@ import argparse
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import unittest
@@ -87,9 +88,19 @@ class Runs(unittest.TestCase):
         self.assertEqual([row["bytes"] for row in figures["rows"]], [1024, 4096, 16384])
 
     def test_every_path(self):
-        figures, _ = self.figures("-t", 4, "-b", "64K", "-c", 2, "--path", "all", "--ranks-per-node", 2)
+        figures, table = self.figures("-t", 4, "-b", "64K", "-c", 2, "--path", "all", "--ranks-per-node", 2)
         asked = [row["path_asked"] for row in figures["rows"] if not row["in_place"]]
         self.assertEqual(asked, ["auto", "dense", "allgather", "split", "hierarchical"])
+        # Placements for which auto chose other paths stand in two lines.
+        taken = {row["path"] for row in figures["rows"] if row["path_asked"] == "auto"}
+        labels = re.findall(r"^ .* ((?:auto:)?[a-z]+) +0\.001000 ", table, re.MULTILINE)
+        self.assertEqual(set(labels[:len(taken)]), {f"auto:{path}" for path in taken})
+        self.assertEqual(labels[len(taken):], ["dense", "allgather", "split", "hierarchical"])
+        self.assertIn("# dense: the library's dense allreduce", table)
+        for row in figures["rows"]:
+            if row["path_asked"] == "auto":
+                self.assertRegex(table, "#   reason.*: " + re.escape(row["path_reason"]) + "\n")
+        self.assertNotIn("reason: asked for", table)
         self.assertEqual(figures["nodes"], 2)
         for row in figures["rows"]:
             self.assertEqual(row["wrong"], 0)
@@ -214,9 +225,31 @@ class BadInput(unittest.TestCase):
         self.refused(["--baseline", "gloo"], "built without Gloo.*libgloo-dev")
 
     def test_json_that_cannot_be_written(self):
-        done = perf(*QUICK, "-b", "4K", "--json", options.scratch / "no" / "such.json")
-        self.assertEqual(done.returncode, 1)
-        self.assertIn("--json: cannot write", done.stderr)
+        folder = options.scratch / "is-a-folder"
+        folder.mkdir(exist_ok=True)
+        blocked = options.scratch / "blocked.json"
+        pathlib.Path(f"{blocked}.part").mkdir(exist_ok=True)  # refuses root as well
+        for file, expected in ((options.scratch / "no" / "such.json", "--json: there is no folder .*no; make it"),
+                               (folder, "--json: .* is a folder; name a file in it"),
+                               (blocked, "--json: cannot write .*may be written to")):
+            self.refused([*QUICK, "-b", "4K", "--json", file], expected)
+            self.assertFalse(file.is_file())
+        if mpirun:
+            done = run([*mpirun, 2, options.program, *QUICK, "-b", "4K", "--json", options.scratch / "no" / "such"])
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertEqual(done.stderr.count("--json: there is no folder"), 1, done.stderr)
+            self.assertNotIn("GB/s", done.stdout)
+
+    def test_json_to_stdout(self):
+        for name in ("-", "/dev/stdout"):
+            done = perf(*QUICK, "-b", "4K", "--json", name)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual(len(json.loads(done.stdout)["rows"]), 2)
+            self.assertIn("# Wrong entries: 0 OK", done.stderr)
+        done = perf(*QUICK, "-b", "4K", "--json", "/dev/null")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertFalse(pathlib.Path("/dev/null.part").exists())
+        self.assertFalse(pathlib.Path("/dev/null").is_file())
 
     def test_help(self):
         done = perf("--help")
