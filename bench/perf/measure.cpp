@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "calibration_error.hpp"
 #include "checks.hpp"
 #include "failures.hpp"
 #include "row.hpp"
@@ -149,7 +150,12 @@ int measure_all(Ranks& ranks, const Settings& settings) {
       std::vector<Measured> measured;
       for (const Case& what : cases_of(settings, paths, type, bytes)) {
         progress.next(what);
-        measured.push_back(run.measure(what));
+        try {
+          measured.push_back(run.measure(what));
+        } catch (const Error& error) {
+          refuse_calibration(ranks, settings, error);
+          throw;
+        }
         failed = failed || !measured.back().row;
         if (what.in_place || !settings.in_place) {
           progress.clear();

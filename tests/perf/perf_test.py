@@ -251,6 +251,28 @@ class BadInput(unittest.TestCase):
         self.assertFalse(pathlib.Path("/dev/null.part").exists())
         self.assertFalse(pathlib.Path("/dev/null").is_file())
 
+    def test_a_json_file_appears_whole_or_not_at_all(self):
+        file = options.scratch / "whole.json"
+        file.write_text("before")
+        done = perf(*QUICK, "-b", "4K", "--json", file, "--calibration", "/no/such/costs")
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertEqual(file.read_text(), "before")
+        self.assertFalse(pathlib.Path(f"{file}.part").exists())
+
+    def test_a_calibration_that_cannot_be_used(self):
+        bad = options.scratch / "costs.json"
+        bad.write_text("{}")
+        starts = [[]] + ([[*mpirun, 2]] if mpirun else [])
+        for start in starts:
+            for file in (bad, "/no/such/costs"):
+                with self.subTest(start=start, file=file):
+                    done = run([*start, options.program, *QUICK, "-b", "4K"], SPARCCL_CALIBRATION=str(file))
+                    self.assertEqual(done.returncode, 2, done.stderr)
+                    self.assertEqual(done.stderr.count("calibration file"), 1, done.stderr)
+                    self.assertIn("the variable SPARCCL_CALIBRATION names it: make the file anew", done.stderr)
+                    self.assertNotIn("rank 1", done.stderr)
+        self.refused(["-b", "4K", "--calibration", bad], "--calibration names it: make the file anew")
+
     def test_help(self):
         done = perf("--help")
         self.assertEqual(done.returncode, 0)
