@@ -74,11 +74,14 @@ ordered_json of(const Settings& s, const BaselineRow& row) {
   return json;
 }
 
-/// Beside the file until it is whole: a run that fails leaves none. Of a pipe or a device itself.
+/// Beside the file until it is whole: a run that fails leaves none. A link, a pipe or a
+/// device is written to itself: another file would take its place.
 std::string written_first(const std::string& name) {
   std::error_code error;
   const std::filesystem::file_status status = std::filesystem::status(name, error);
-  const bool special = std::filesystem::exists(status) && !std::filesystem::is_regular_file(status);
+  const bool special =
+      std::filesystem::is_symlink(name, error) ||  // such as /dev/fd/1, even where it is a file
+      (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status));
   return special ? name : name + ".part";
 }
 
@@ -118,9 +121,9 @@ std::string unwritable(const Settings& s) {
   }
   const std::string first = written_first(s.json);
   if (first == s.json) return {};
-  const bool opened = std::ofstream(first).is_open();
+  if (!std::ofstream(first).is_open()) return cannot_write(s.json);
   std::filesystem::remove(first, error);
-  return opened ? std::string() : cannot_write(s.json);
+  return {};
 }
 
 void write_json(const Settings& s, const Setting& setting, const Figures& figures) {

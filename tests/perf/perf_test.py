@@ -228,6 +228,7 @@ class BadInput(unittest.TestCase):
         folder = options.scratch / "is-a-folder"
         folder.mkdir(exist_ok=True)
         blocked = options.scratch / "blocked.json"
+        blocked.unlink(missing_ok=True)
         pathlib.Path(f"{blocked}.part").mkdir(exist_ok=True)  # refuses root as well
         for file, expected in ((options.scratch / "no" / "such.json", "--json: there is no folder .*no; make it"),
                                (folder, "--json: .* is a folder; name a file in it"),
@@ -250,6 +251,16 @@ class BadInput(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertFalse(pathlib.Path("/dev/null.part").exists())
         self.assertFalse(pathlib.Path("/dev/null").is_file())
+
+    def test_json_through_a_link_leaves_the_link(self):
+        link, file = options.scratch / "link.json", options.scratch / "linked.json"
+        link.unlink(missing_ok=True)
+        file.write_text("before")
+        link.symlink_to(file.name)
+        done = perf(*QUICK, "-b", "4K", "--json", link)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertTrue(link.is_symlink())
+        self.assertEqual(len({row["in_place"] for row in json.loads(file.read_text())["rows"]}), 2)
 
     def test_a_json_file_appears_whole_or_not_at_all(self):
         file = options.scratch / "whole.json"
@@ -280,6 +291,7 @@ class BadInput(unittest.TestCase):
             self.assertIn(flag, done.stdout)
         for default in (r"K, M, G, T \[32M\]", r"--path .*=auto", r"--density .*=0\.001", r"--mu .*=2", "0 or more"):
             self.assertRegex(done.stdout, default)
+
 
 
 if __name__ == "__main__":
