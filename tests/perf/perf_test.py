@@ -292,6 +292,11 @@ class BadInput(unittest.TestCase):
         for default in (r"K, M, G, T \[32M\]", r"--path .*=auto", r"--density .*=0\.001", r"--mu .*=2", "0 or more"):
             self.assertRegex(done.stdout, default)
 
+    def test_break_even_is_one_thing(self):
+        meaning = re.search("Column break-even: (.*)", perf("--help").stdout).group(1)
+        self.assertIn(f"# break-even: {meaning}\n", perf(*QUICK, "-b", "4K").stdout)
+        guide = pathlib.Path(__file__).resolve().parents[2] / "docs" / "performance.md"
+        self.assertIn(f"| break-even | {meaning}. ", guide.read_text())
 
 
 if __name__ == "__main__":
