@@ -17,8 +17,8 @@ bool own(const std::string& text) {
 void refuse_calibration(Ranks& ranks, const Settings& settings, const Error& error) {
   const std::string what = error.what();
   // Of those that say so, all ranks throw one.
-  const bool of_all = what.find("calibration file") != std::string::npos ||
-                      what.find("calibration: expected the ") != std::string::npos;
+  const bool of_file = what.find("calibration file") != std::string::npos;
+  const bool of_all = of_file || what.find("calibration: expected the ") != std::string::npos;
   if (!of_all) return;
   const std::vector<std::string> all = ranks.gather_words(what);
   const auto first = std::ranges::find_if(all, own);
@@ -30,7 +30,7 @@ void refuse_calibration(Ranks& ranks, const Settings& settings, const Error& err
           ? " (the variable SPARCCL_CALIBRATION names it: make the file anew, or unset the "
             "variable)"
           : " (--calibration names it: make the file anew, or leave the flag out)";
-  throw UsageError(who + *teller + named_by);
+  throw UsageError(who + *teller + (of_file ? named_by : ""));
 }
 
 }  // namespace sparccl::perf
