@@ -45,6 +45,9 @@ std::optional<double> break_even_bits(double dense_bytes, double sparse_bytes,
 
 double Row::algbw() const { return gigabytes(static_cast<double>(what.bytes), time.median); }
 double Row::busbw() const { return gigabytes(wire_bytes, time.median); }
+double Row::dense_busbw() const {
+  return gigabytes(dense_wire_bytes(what.bytes, ranks), dense_time.median);
+}
 double Row::effective() const {
   return gigabytes(dense_wire_bytes(what.bytes, ranks), time.median);
 }

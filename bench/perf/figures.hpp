@@ -25,8 +25,14 @@ struct Spread {
 /// Bytes that a rank sends in a dense ring allreduce.
 [[nodiscard]] double dense_wire_bytes(std::size_t bytes, int ranks);
 
-/// Bits a second of each rank's link below which the sparse call is the faster one: from bytes
-/// that each sends and the seconds of arithmetic around them. None where there is no such link.
+/// As the head of the table, --help and docs/performance.md say it.
+inline constexpr const char* break_even_meaning =
+    "the bandwidth of each rank's link below which the row's path is faster than dense, if bytes "
+    "cost their time on the wire and nothing else; sparccl_plan's break-even bandwidth is the one "
+    "of the fastest sparse path, latencies counted";
+
+/// break_even_meaning, in bits a second: from bytes that each rank sends and the seconds of
+/// arithmetic around them. None where there is no such link.
 [[nodiscard]] std::optional<double> break_even_bits(double dense_bytes, double sparse_bytes,
                                                     double compute_seconds);
 
@@ -57,6 +63,7 @@ struct Row {
 
   [[nodiscard]] double algbw() const;                      ///< GB/s
   [[nodiscard]] double busbw() const;                      ///< GB/s
+  [[nodiscard]] double dense_busbw() const;                ///< GB/s, of dense_time
   [[nodiscard]] double effective() const;                  ///< GB/s
   [[nodiscard]] std::optional<double> break_even() const;  ///< Gbit/s
 };

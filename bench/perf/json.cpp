@@ -74,7 +74,57 @@ ordered_json of(const Settings& s, const BaselineRow& row) {
   return json;
 }
 
+/// Beside the file until it is whole: a run that fails leaves none. A link, a pipe or a
+/// device is written to itself: another file would take its place.
+std::string written_first(const std::string& name) {
+  std::error_code error;
+  const std::filesystem::file_status status = std::filesystem::status(name, error);
+  const bool special =
+      std::filesystem::is_symlink(name, error) ||  // such as /dev/fd/1, even where it is a file
+      (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status));
+  return special ? name : name + ".part";
+}
+
+std::string cannot_write(const std::string& name) {
+  return "--json: cannot write " + name +
+         "; name a file in a folder that is there and may be written to";
+}
+
+void write_text(const std::string& name, const std::string& text) {
+  if (name == "-") {
+    const bool written = std::fputs(text.c_str(), stdout) >= 0;
+    if (written && std::fflush(stdout) == 0) return;
+    throw std::runtime_error("--json -: cannot write to stdout; name a file");
+  }
+  const std::string first = written_first(name);
+  std::ofstream file(first);
+  file << text;
+  file.close();
+  std::error_code error;
+  if (file && first != name) std::filesystem::rename(first, name, error);
+  if (file && !error) return;
+  if (first != name) std::filesystem::remove(first, error);
+  throw std::runtime_error(cannot_write(name));
+}
+
 }  // namespace
+
+std::string unwritable(const Settings& s) {
+  if (s.json.empty() || s.json == "-") return {};
+  std::error_code error;
+  if (std::filesystem::is_directory(s.json, error)) {
+    return "--json: " + s.json + " is a folder; name a file in it";
+  }
+  const std::filesystem::path folder = std::filesystem::path(s.json).parent_path();
+  if (!folder.empty() && !std::filesystem::is_directory(folder, error)) {
+    return "--json: there is no folder " + folder.string() + "; make it, or name a file elsewhere";
+  }
+  const std::string first = written_first(s.json);
+  if (first == s.json) return {};
+  if (!std::ofstream(first).is_open()) return cannot_write(s.json);
+  std::filesystem::remove(first, error);
+  return {};
+}
 
 void write_json(const Settings& s, const Setting& setting, const Figures& figures) {
   ordered_json json;
@@ -96,17 +146,7 @@ void write_json(const Settings& s, const Setting& setting, const Figures& figure
   for (const BaselineRow& row : figures.baselines) json["baselines"].push_back(of(s, row));
   json["not_measured"] = figures.not_measured;
 
-  const std::string part = s.json + ".part";
-  std::ofstream file(part);
-  file << json.dump(2) << '\n';
-  file.close();
-  std::error_code error;
-  if (file) std::filesystem::rename(part, s.json, error);
-  if (file && !error) return;
-  std::filesystem::remove(part, error);
-  throw std::runtime_error("--json: cannot write " + s.json +
-                           "; name a file in a folder that is "
-                           "there and may be written to");
+  write_text(s.json, json.dump(2) + '\n');
 }
 
 }  // namespace sparccl::perf

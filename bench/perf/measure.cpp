@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "calibration_error.hpp"
 #include "checks.hpp"
 #include "failures.hpp"
 #include "row.hpp"
@@ -58,6 +59,13 @@ void require_memory(Ranks& ranks, Device& device, const Settings& settings) {
   }
 }
 
+/// Collective: rank 0 writes the file, and every rank throws the same if it could not.
+void require_json(Ranks& ranks, const Settings& settings) {
+  const std::string why = ranks.rank() == 0 ? unwritable(settings) : std::string();
+  const std::string of_all = ranks.gather_words(why)[0];
+  if (!of_all.empty()) throw UsageError(of_all);
+}
+
 int nodes_of(Ranks& ranks, const Settings& settings) {
   if (settings.ranks_per_node == 0) return ranks.hosts();
   if (ranks.size() % settings.ranks_per_node != 0) {
@@ -69,7 +77,8 @@ int nodes_of(Ranks& ranks, const Settings& settings) {
 }
 
 /// The paths that are measured. Throws UsageError where one of those named cannot be taken.
-std::vector<Path> allowed_paths(const Settings& settings, const Setting& setting, bool print) {
+std::vector<Path> allowed_paths(const Settings& settings, const Setting& setting,
+                                std::FILE* print_to) {
   std::vector<Path> allowed;
   for (const Path path : settings.paths) {
     const std::string why =
@@ -78,8 +87,8 @@ std::vector<Path> allowed_paths(const Settings& settings, const Setting& setting
       allowed.push_back(path);
     } else if (!settings.every_path) {
       throw UsageError(why);
-    } else if (print) {
-      print_note("left out: " + why);
+    } else if (print_to != nullptr) {
+      print_note(print_to, "left out: " + why);
     }
   }
   return allowed;
@@ -102,25 +111,6 @@ std::vector<Case> cases_of(const Settings& s, const std::vector<Path>& paths, Da
   return cases;
 }
 
-/// Out-of-place and in-place of the same stand in one line.
-bool same_line(const Row& one, const Row& other) {
-  return one.what.reduction == other.what.reduction && one.what.density == other.what.density &&
-         one.what.asked == other.what.asked && !one.what.in_place && other.what.in_place;
-}
-
-void print(const std::vector<Measured>& measured) {
-  for (std::size_t i = 0; i < measured.size(); ++i) {
-    const std::optional<Row>& row = measured[i].row;
-    if (!row) continue;
-    const bool joined = i + 1 < measured.size() && measured[i + 1].row.has_value() &&
-                        same_line(*row, *measured[i + 1].row);
-    const Row* const other = joined ? &*measured[i + 1].row : nullptr;
-    print_rows(row->what.in_place ? nullptr : &*row, row->what.in_place ? &*row : other);
-    print_baselines(measured[i].baselines);
-    if (joined) print_baselines(measured[++i].baselines);
-  }
-}
-
 void add(Figures& figures, const Measured& measured) {
   if (measured.row) figures.rows.push_back(*measured.row);
   figures.baselines.insert(figures.baselines.end(), measured.baselines.begin(),
@@ -135,18 +125,20 @@ void add(Figures& figures, const Measured& measured) {
 
 int measure_all(Ranks& ranks, const Settings& settings) {
   const bool first = ranks.rank() == 0;
+  std::FILE* const out = table_of(settings);
   const std::unique_ptr<Device> device =
       settings.backend == "cuda" ? cuda_device(ranks, settings.transport == "nccl") : host_device();
   const Setting setting{ranks.size(), nodes_of(ranks, settings), ranks.ranks_here(),
                         device->name()};
-  const std::vector<Path> paths = allowed_paths(settings, setting, first);
+  const std::vector<Path> paths = allowed_paths(settings, setting, first ? out : nullptr);
+  require_json(ranks, settings);
   require_memory(ranks, *device, settings);
   require_exact(settings, ranks.size());
   CommunicatorOptions options;
   options.ranks_per_node = settings.ranks_per_node;
   options.calibration = settings.calibration;
   Communicator communicator = device->communicator(ranks.communicator(options));
-  if (first) print_head(settings, setting);
+  if (first) print_head(out, settings, setting);
 
   Figures figures;
   bool failed = false;
@@ -158,11 +150,16 @@ int measure_all(Ranks& ranks, const Settings& settings) {
       std::vector<Measured> measured;
       for (const Case& what : cases_of(settings, paths, type, bytes)) {
         progress.next(what);
-        measured.push_back(run.measure(what));
+        try {
+          measured.push_back(run.measure(what));
+        } catch (const Error& error) {
+          refuse_calibration(ranks, settings, error);
+          throw;
+        }
         failed = failed || !measured.back().row;
         if (what.in_place || !settings.in_place) {
           progress.clear();
-          if (first) print(measured);
+          if (first) print_measured(out, measured);
           for (const Measured& each : measured) add(figures, each);
           measured.clear();
         }
@@ -170,7 +167,7 @@ int measure_all(Ranks& ranks, const Settings& settings) {
     }
   }
   if (first) {
-    print_foot(settings, figures);
+    print_foot(out, settings, figures);
     if (!settings.json.empty()) write_json(settings, setting, figures);
   }
   return failed || figures.wrong() > 0 ? 1 : 0;

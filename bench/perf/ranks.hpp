@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include <sparccl/sparccl.hpp>
@@ -49,6 +50,8 @@ class Ranks {
     all_gather(all.data(), sizeof(T));
     return all;
   }
+  /// The same of words, of which longer ones than a line or two are cut.
+  [[nodiscard]] std::vector<std::string> gather_words(const std::string& mine);
 
  private:
   int rank_;

@@ -1,10 +1,12 @@
 // The figures as a table on stdout, and as JSON.
 #pragma once
 
+#include <cstdio>
 #include <string>
 #include <vector>
 
 #include "figures.hpp"
+#include "row.hpp"
 #include "settings.hpp"
 
 namespace sparccl::perf {
@@ -27,15 +29,19 @@ struct Figures {
 /// Of the library: "0.1.0".
 [[nodiscard]] std::string version_text();
 
+/// Where the table goes: stdout, unless JSON goes there.
+[[nodiscard]] std::FILE* table_of(const Settings& settings);
+
 /// The lines above the table, with '#', and its head.
-void print_head(const Settings& settings, const Setting& setting);
-/// One line: out-of-place and in-place figures of the same case, either of which may be missing,
-/// and the first one's of what they have in common.
-void print_rows(const Row* out_of_place, const Row* in_place);
-void print_baselines(const std::vector<BaselineRow>& rows);
-void print_note(const std::string& text);
+void print_head(std::FILE* out, const Settings& settings, const Setting& setting);
+/// One case after the other; both placements of one that took the same path, in one line.
+void print_measured(std::FILE* out, const std::vector<Measured>& measured);
+void print_note(std::FILE* out, const std::string& text);
 /// What all came to.
-void print_foot(const Settings& settings, const Figures& figures);
+void print_foot(std::FILE* out, const Settings& settings, const Figures& figures);
+
+/// Why the file of --json could not be written, and what to do; empty if it can. Leaves none.
+[[nodiscard]] std::string unwritable(const Settings& settings);
 
 /// Throws std::runtime_error where the file cannot be written; then there is none.
 void write_json(const Settings& settings, const Setting& setting, const Figures& figures);

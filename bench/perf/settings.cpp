@@ -10,6 +10,7 @@
 #include <CLI/CLI.hpp>
 
 #include "failures.hpp"
+#include "figures.hpp"
 #include "settings_rules.hpp"
 
 namespace sparccl::perf {
@@ -67,19 +68,23 @@ std::vector<T> find_all(const Names<T>& names, const std::vector<std::string>& w
 /// What stands on the command line before it is understood.
 struct Words {
   std::string min_bytes, max_bytes, step_bytes = "1M", wire, place = "both";
-  std::size_t factor = 0;
+  std::optional<std::size_t> factor;
+  std::optional<int> threads, gpus;
   int average = static_cast<int>(Average::max);
   std::vector<std::string> types = {"float"}, reductions = {"sum"}, paths = {"auto"}, baselines;
 };
 
 void add_nccl_tests_flags(CLI::App& app, Settings& s, Words& words) {
-  app.add_option("-b,--minbytes", words.min_bytes, "smallest size in bytes; K, M, G (default 32M)");
-  app.add_option("-e,--maxbytes", words.max_bytes, "largest size in bytes (default: -b, or 32M)");
-  app.add_option("-f,--stepfactor", words.factor, "from one size to the next: times this");
-  app.add_option("-i,--stepbytes", words.step_bytes, "or plus this")->capture_default_str();
-  app.add_option("-t,--nthreads", s.threads,
-                 "ranks that are threads of this process (local: 2, nccl: 1)");
-  app.add_option("-g,--ngpus", s.gpus, "GPUs a thread, with --transport nccl (1)");
+  app.add_option("-b,--minbytes", words.min_bytes,
+                 "smallest size in bytes; suffixes K, M, G, T [32M]");
+  app.add_option("-e,--maxbytes", words.max_bytes, "largest size in bytes [-b, or 32M]");
+  app.add_option("-f,--stepfactor", words.factor,
+                 "from one size to the next: times this, 2 or more");
+  app.add_option("-i,--stepbytes", words.step_bytes, "or plus this, where -f is not given")
+      ->capture_default_str();
+  app.add_option("-t,--nthreads", words.threads,
+                 "ranks that are threads of this process [local: 2, nccl: 1]");
+  app.add_option("-g,--ngpus", words.gpus, "GPUs a thread, with --transport nccl [1]");
   app.add_option("-n,--iters", s.iterations, "calls in a timed block")->capture_default_str();
   app.add_option("-w,--warmup_iters", s.warmup, "calls before, not timed")->capture_default_str();
   app.add_option("-c,--check", s.checks, "calls whose results are checked, not timed; 0: none")
@@ -87,27 +92,39 @@ void add_nccl_tests_flags(CLI::App& app, Settings& s, Words& words) {
   app.add_option("-a,--average", words.average,
                  "time over the ranks: 0 rank 0's, 1 average, 2 min, 3 max")
       ->capture_default_str();
-  app.add_option("-d,--datatype", words.types, list(types) + ", all")->delimiter(',');
-  app.add_option("-o,--op", words.reductions, list(reductions) + ", all")->delimiter(',');
+  app.add_option("-d,--datatype", words.types, list(types) + "; a list, or all")
+      ->delimiter(',')
+      ->default_str("float");
+  app.add_option("-o,--op", words.reductions, list(reductions) + "; a list, or all")
+      ->delimiter(',')
+      ->default_str("sum");
 }
 
 void add_own_flags(CLI::App& app, Settings& s, Words& words) {
-  app.add_option("--density", s.densities, "share of the entries sent; one or a list")
-      ->delimiter(',');
-  app.add_option("--mu", s.mu, "RegTop-k's mu; 0 is Top-k")->capture_default_str();
-  app.add_option("--wire", words.wire, "type of values on the wire (default: the tensor's)");
-  app.add_option("--path", words.paths, list(paths) + "; a list, or all")->delimiter(',');
+  app.add_option("--density", s.densities,
+                 "share of the entries sent, above 0 and up to 1; one or a list")
+      ->delimiter(',')
+      ->default_str("0.001");
+  app.add_option("--mu", s.mu, "RegTop-k's mu, a finite number of 0 or more; 0 is Top-k")
+      ->capture_default_str();
+  app.add_option("--wire", words.wire, "type of values on the wire [the tensor's]");
+  app.add_option("--path", words.paths, list(paths) + "; a list, or all")
+      ->delimiter(',')
+      ->default_str("auto");
   app.add_option("--place", words.place, "out: out-of-place alone, in: in-place alone, both")
       ->capture_default_str();
-  app.add_option("--transport", s.transport, "local, mpi, nccl (default: mpi under mpirun)");
-  app.add_option("--backend", s.backend, "host, cuda (default: host; nccl: cuda)");
+  app.add_option("--transport", s.transport, "local, mpi, nccl [mpi under mpirun, else local]");
+  app.add_option("--backend", s.backend, "host, cuda [host; nccl: cuda]");
   app.add_option("--ranks-per-node", s.ranks_per_node, "0: as the transport finds them")
       ->capture_default_str();
-  app.add_option("--calibration", s.calibration, "of --path auto: probe, off, or a file");
-  app.add_option("--baseline", words.baselines, "also time: " + list(baselines))->delimiter(',');
+  app.add_option("--calibration", s.calibration,
+                 "of --path auto: probe, off, or a file [what SPARCCL_CALIBRATION says, or probe]");
+  app.add_option("--baseline", words.baselines, "also time: " + list(baselines) + "; a list [none]")
+      ->delimiter(',');
   app.add_option("--repeats", s.repeats, "timed blocks of each, in turn with dense ones")
       ->capture_default_str();
-  app.add_option("--json", s.json, "write the figures to this file as well");
+  app.add_option("--json", s.json,
+                 "write the figures to this file as well; -: to stdout, and the table to stderr");
 }
 
 std::vector<std::size_t> sizes_of(const Words& words) {
@@ -121,13 +138,17 @@ std::vector<std::size_t> sizes_of(const Words& words) {
     throw UsageError("-e " + words.max_bytes + ": expected at least -b, which is " +
                      std::to_string(least) + " bytes; give a larger -e or a smaller -b");
   }
-  if (words.factor == 1) throw UsageError("-f: expected 2 or more, found 1; or leave it out");
+  const std::size_t factor = words.factor.value_or(0);
+  if (words.factor && factor < 2) {
+    throw UsageError("-f: expected 2 or more, found " + std::to_string(factor) +
+                     "; or leave it out, for steps of -i bytes");
+  }
   const std::size_t step = parse_bytes(words.step_bytes, "-i");
   std::vector<std::size_t> sizes;
   for (std::size_t size = least; size <= last;) {
     sizes.push_back(size);
-    if (words.factor > 1 && size > last / words.factor) break;
-    size = words.factor > 1 ? size * words.factor : size + step;
+    if (words.factor && size > last / factor) break;
+    size = words.factor ? size * factor : size + step;
   }
   return sizes;
 }
@@ -138,7 +159,18 @@ std::string joined(int argc, const char* const* argv) {
   return command;
 }
 
+/// A number that was given; else 0, which nobody may give.
+int given(const char* flag, const std::optional<int>& number, const char* otherwise) {
+  if (number && *number < 1) {
+    throw UsageError(std::string(flag) + ": expected 1 or more, found " + std::to_string(*number) +
+                     "; or leave it out, for " + otherwise);
+  }
+  return number.value_or(0);
+}
+
 void understand(const Words& words, Settings& s) {
+  s.threads = given("-t", words.threads, "2 ranks (1 with --transport nccl)");
+  s.gpus = given("-g", words.gpus, "1 GPU a thread");
   s.sizes = sizes_of(words);
   s.types = find_all(types, words.types, "-d");
   s.reductions = find_all(reductions, words.reductions, "-o");
@@ -174,7 +206,7 @@ const char* type_name(DataType type) {
 std::size_t parse_bytes(const std::string& text, const std::string& flag) {
   const auto wrong = [&] {
     return UsageError(flag +
-                      ": expected a number of bytes of at least 1, such as 8, 64K, 32M or 1G" +
+                      ": expected a number of bytes of at least 1, such as 8, 64K, 32M, 1G or 1T" +
                       ", found '" + text + "'");
   };
   std::size_t digits = 0;
@@ -191,6 +223,8 @@ std::size_t parse_bytes(const std::string& text, const std::string& flag) {
       case 'm': shift = 20; break;
       case 'G':
       case 'g': shift = 30; break;
+      case 'T':
+      case 't': shift = 40; break;
       default: throw wrong();
     }
   }
@@ -206,10 +240,11 @@ std::optional<Settings> parse(int argc, const char* const* argv) {
       "Times sparse allreduces against dense ones of the same tensor, and checks both.\n"
       "Ranks are threads (-t 4), processes (mpirun -n 4 sparccl_perf), or GPUs (--transport "
       "nccl).\n"
-      "Figures are defined in docs/performance.md.");
+      "Figures are defined in docs/performance.md. Of each flag, [...] is the default.");
   app.name("sparccl_perf");
   add_nccl_tests_flags(app, s, words);
   add_own_flags(app, s, words);
+  app.footer(std::string("Column break-even: ") + break_even_meaning);
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
@@ -219,6 +254,7 @@ std::optional<Settings> parse(int argc, const char* const* argv) {
     throw UsageError(std::string(error.what()) + "; --help lists the flags");
   }
   s.command = joined(argc, argv);
+  if (s.json == "/dev/stdout") s.json = "-";
   understand(words, s);
   require_sense(s);
   return s;

@@ -39,8 +39,8 @@ struct Settings {
   int ranks_per_node = 0;
   std::string calibration;
   std::vector<std::string> baselines;  // of mpi, gloo, naive
-  std::string json;
-  std::string command;  // as typed
+  std::string json;                    // a file; "-": stdout; empty: none
+  std::string command;                 // as typed
 
   /// Of this process, where they are threads.
   [[nodiscard]] int thread_count() const { return threads * gpus; }
@@ -52,7 +52,7 @@ struct Settings {
 /// nccl-tests' names: half, bfloat16, float, double.
 [[nodiscard]] const char* type_name(DataType type);
 
-/// "32M": a number and K, M or G, which are powers of 1024. Throws UsageError naming the flag.
+/// "32M": a number and K, M, G or T, which are powers of 1024. Throws UsageError naming the flag.
 [[nodiscard]] std::size_t parse_bytes(const std::string& text, const std::string& flag);
 
 /// What this process is by the variables that mpirun sets; of a process of its own: 0 and 1.

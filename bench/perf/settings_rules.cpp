@@ -81,8 +81,6 @@ void require_transport(Settings& s) {
                      std::string(s.transport == "mpi" ? "the number of ranks is mpirun's -n"
                                                       : "the number of ranks is -t"));
   }
-  at_least("-t", s.threads, 0);
-  at_least("-g", s.gpus, 0);
   if (s.threads == 0) s.threads = s.transport == "local" ? 2 : 1;
   if (s.gpus == 0) s.gpus = 1;
 }

@@ -75,6 +75,7 @@ TEST(Settings, SizesStepAsInNcclTests) {
   EXPECT_EQ(parsed({"-b", "1K", "-e", "2K", "-i", "512"})->sizes, (Sizes{1024, 1536, 2048}));
   EXPECT_EQ(parsed({"-e", "64M"})->sizes.size(), 33u);
   EXPECT_EQ(parsed({"-b", "2G"})->sizes, (Sizes{std::size_t{2} << 30}));
+  EXPECT_EQ(parsed({"-b", "1T"})->sizes, (Sizes{std::size_t{1} << 40}));
   EXPECT_EQ(parsed({"-e", "1K"})->sizes, (Sizes{1024}));
 }
 

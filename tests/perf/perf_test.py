@@ -7,6 +7,7 @@ import argparse
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import unittest
@@ -87,9 +88,19 @@ class Runs(unittest.TestCase):
         self.assertEqual([row["bytes"] for row in figures["rows"]], [1024, 4096, 16384])
 
     def test_every_path(self):
-        figures, _ = self.figures("-t", 4, "-b", "64K", "-c", 2, "--path", "all", "--ranks-per-node", 2)
+        figures, table = self.figures("-t", 4, "-b", "64K", "-c", 2, "--path", "all", "--ranks-per-node", 2)
         asked = [row["path_asked"] for row in figures["rows"] if not row["in_place"]]
         self.assertEqual(asked, ["auto", "dense", "allgather", "split", "hierarchical"])
+        # Placements for which auto chose other paths stand in two lines.
+        taken = {row["path"] for row in figures["rows"] if row["path_asked"] == "auto"}
+        labels = re.findall(r"^ .* ((?:auto:)?[a-z]+) +0\.001000 ", table, re.MULTILINE)
+        self.assertEqual(set(labels[:len(taken)]), {f"auto:{path}" for path in taken})
+        self.assertEqual(labels[len(taken):], ["dense", "allgather", "split", "hierarchical"])
+        self.assertIn("# dense: the library's dense allreduce", table)
+        for row in figures["rows"]:
+            if row["path_asked"] == "auto":
+                self.assertRegex(table, "#   reason.*: " + re.escape(row["path_reason"]) + "\n")
+        self.assertNotIn("reason: asked for", table)
         self.assertEqual(figures["nodes"], 2)
         for row in figures["rows"]:
             self.assertEqual(row["wrong"], 0)
@@ -159,6 +170,10 @@ class BadInput(unittest.TestCase):
                 (["-b", "2M", "-e", "1M"], "-e 1M: expected at least -b.*larger -e"),
                 (["-b", "10"], "10 bytes is no whole number of float.*multiples of 4.*12"),
                 (["-f", "1"], "-f: expected 2 or more"),
+                (["-f", "0"], "-f: expected 2 or more, found 0; or leave it out"),
+                (["-t", "0"], "-t: expected 1 or more, found 0; or leave it out"),
+                (["-t", "-1"], "-t: expected 1 or more, found -1"),
+                (["-g", "0"], "-g: expected 1 or more, found 0"),
                 (["-d", "int8"], "-d: expected one of half, bfloat16, float, double, found 'int8'"),
                 (["-o", "max"], "-o: expected one of sum, avg, found 'max'"),
                 (["-n", "0"], "-n: expected 1 or more"),
@@ -210,15 +225,78 @@ class BadInput(unittest.TestCase):
         self.refused(["--baseline", "gloo"], "built without Gloo.*libgloo-dev")
 
     def test_json_that_cannot_be_written(self):
-        done = perf(*QUICK, "-b", "4K", "--json", options.scratch / "no" / "such.json")
-        self.assertEqual(done.returncode, 1)
-        self.assertIn("--json: cannot write", done.stderr)
+        folder = options.scratch / "is-a-folder"
+        folder.mkdir(exist_ok=True)
+        blocked = options.scratch / "blocked.json"
+        blocked.unlink(missing_ok=True)
+        pathlib.Path(f"{blocked}.part").mkdir(exist_ok=True)  # refuses root as well
+        for file, expected in ((options.scratch / "no" / "such.json", "--json: there is no folder .*no; make it"),
+                               (folder, "--json: .* is a folder; name a file in it"),
+                               (blocked, "--json: cannot write .*may be written to")):
+            self.refused([*QUICK, "-b", "4K", "--json", file], expected)
+            self.assertFalse(file.is_file())
+        if mpirun:
+            done = run([*mpirun, 2, options.program, *QUICK, "-b", "4K", "--json", options.scratch / "no" / "such"])
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertEqual(done.stderr.count("--json: there is no folder"), 1, done.stderr)
+            self.assertNotIn("GB/s", done.stdout)
+
+    def test_json_to_stdout(self):
+        for name in ("-", "/dev/stdout"):
+            done = perf(*QUICK, "-b", "4K", "--json", name)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual(len(json.loads(done.stdout)["rows"]), 2)
+            self.assertIn("# Wrong entries: 0 OK", done.stderr)
+        done = perf(*QUICK, "-b", "4K", "--json", "/dev/null")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertFalse(pathlib.Path("/dev/null.part").exists())
+        self.assertFalse(pathlib.Path("/dev/null").is_file())
+
+    def test_json_through_a_link_leaves_the_link(self):
+        link, file = options.scratch / "link.json", options.scratch / "linked.json"
+        link.unlink(missing_ok=True)
+        file.write_text("before")
+        link.symlink_to(file.name)
+        done = perf(*QUICK, "-b", "4K", "--json", link)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertTrue(link.is_symlink())
+        self.assertEqual(len({row["in_place"] for row in json.loads(file.read_text())["rows"]}), 2)
+
+    def test_a_json_file_appears_whole_or_not_at_all(self):
+        file = options.scratch / "whole.json"
+        file.write_text("before")
+        done = perf(*QUICK, "-b", "4K", "--json", file, "--calibration", "/no/such/costs")
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertEqual(file.read_text(), "before")
+        self.assertFalse(pathlib.Path(f"{file}.part").exists())
+
+    def test_a_calibration_that_cannot_be_used(self):
+        bad = options.scratch / "costs.json"
+        bad.write_text("{}")
+        starts = [[]] + ([[*mpirun, 2]] if mpirun else [])
+        for start in starts:
+            for file in (bad, "/no/such/costs"):
+                with self.subTest(start=start, file=file):
+                    done = run([*start, options.program, *QUICK, "-b", "4K"], SPARCCL_CALIBRATION=str(file))
+                    self.assertEqual(done.returncode, 2, done.stderr)
+                    self.assertEqual(done.stderr.count("calibration file"), 1, done.stderr)
+                    self.assertIn("the variable SPARCCL_CALIBRATION names it: make the file anew", done.stderr)
+                    self.assertNotIn("rank 1", done.stderr)
+        self.refused(["-b", "4K", "--calibration", bad], "--calibration names it: make the file anew")
 
     def test_help(self):
         done = perf("--help")
         self.assertEqual(done.returncode, 0)
         for flag in ("--minbytes", "--density", "--path", "--transport", "--baseline"):
             self.assertIn(flag, done.stdout)
+        for default in (r"K, M, G, T \[32M\]", r"--path .*=auto", r"--density .*=0\.001", r"--mu .*=2", "0 or more"):
+            self.assertRegex(done.stdout, default)
+
+    def test_break_even_is_one_thing(self):
+        meaning = re.search("Column break-even: (.*)", perf("--help").stdout).group(1)
+        self.assertIn(f"# break-even: {meaning}\n", perf(*QUICK, "-b", "4K").stdout)
+        guide = pathlib.Path(__file__).resolve().parents[2] / "docs" / "performance.md"
+        self.assertIn(f"| break-even | {meaning}. ", guide.read_text())
 
 
 if __name__ == "__main__":
