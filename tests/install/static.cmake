@@ -2,8 +2,10 @@
 # static library; then that library installed, and used through CMake and pkg-config.
 include(${CMAKE_CURRENT_LIST_DIR}/common.cmake)
 
-# -O0: this is about linking.
-set(CONFIG Debug)
+# This is about linking: with -O0, unless a compiler cache has what the build around this has compiled.
+if(NOT DEFINED ENV{CMAKE_CXX_COMPILER_LAUNCHER})
+  set(CONFIG Debug)
+endif()
 set(mpi -D SPARCCL_MPI=OFF)
 set(components)
 if(HAVE_MPI)
@@ -11,7 +13,7 @@ if(HAVE_MPI)
   set(components -D WANTED_COMPONENTS=mpi)
 endif()
 build_consumer(subdirectory inside -D SPARCCL_SOURCE=${PROJECT} -D SPARCCL_INSTALL=ON
-  -D CMAKE_INSTALL_LIBDIR=${LIBDIR} ${mpi})
+  -D CMAKE_INSTALL_LIBDIR=${LIBDIR} -D SPARCCL_WERROR=${WERROR} -D SPARCCL_CUDA=${CUDA} ${mpi})
 run(${WORK}/inside/consumer)
 file(GLOB_RECURSE strays ${WORK}/inside/*sparccl*_test* ${WORK}/inside/*.so)
 if(strays)
