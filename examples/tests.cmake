@@ -34,11 +34,22 @@ if(SPARCCL_HAVE_MPI)
     TIMEOUT 120)
 endif()
 
-if(NOT TARGET train_mnist)
-  return()
-endif()
 find_package(Python3 COMPONENTS Interpreter QUIET)
 if(NOT Python3_FOUND)
+  return()
+endif()
+if(TARGET toy AND TARGET linear_regression)
+  add_test(NAME examples.convergence
+    COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/convergence_test.py
+      --scratch ${CMAKE_CURRENT_BINARY_DIR}/convergence_test
+      --toy $<TARGET_FILE:toy> --regression $<TARGET_FILE:linear_regression>)
+  set_tests_properties(examples.convergence PROPERTIES
+    LABELS examples
+    PROCESSORS 2
+    TIMEOUT 600)
+endif()
+
+if(NOT TARGET train_mnist)
   return()
 endif()
 set(cuda not-built)

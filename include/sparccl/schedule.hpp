@@ -1,4 +1,4 @@
-// Warm-up schedules for SparseAllreduce::set_density.
+// Schedules for SparseAllreduce::set_density: by the step, or by what the gradient does.
 #pragma once
 
 #include <algorithm>
@@ -27,6 +27,38 @@ class DgcWarmup {
   double final_density_;
   std::size_t steps_per_stage_;
   std::size_t stages_;
+};
+
+/// Accordion (arXiv 2010.16248, algorithm 1): sends much while the gradient's norm changes fast (the
+/// paper's critical regimes) or the learning rate falls, and little otherwise. Looks once an interval,
+/// which is ten epochs in the paper.
+class Accordion {
+ public:
+  /// threshold: the least relative change of the norm that counts as fast; 0.5 in the paper.
+  Accordion(double low_density, double high_density, double threshold = 0.5) noexcept
+      : low_density_(low_density), high_density_(high_density), threshold_(threshold) {}
+
+  /// Of the interval at hand; at first the high one.
+  [[nodiscard]] double density() const noexcept { return critical_ ? high_density_ : low_density_; }
+
+  /// An interval ends. norm: of the gradient summed over the interval (or of its last result: what the
+  /// ranks share, such as what a call returned), >= 0, the same bits on every rank. A norm that is not
+  /// finite counts as fast. Returns the density of the next interval.
+  double end_interval(double norm, bool learning_rate_falls = false) noexcept {
+    const double change = std::abs(norm - last_norm_);
+    critical_ = learning_rate_falls || !has_last_ || !(change < threshold_ * last_norm_);
+    last_norm_ = norm;
+    has_last_ = true;
+    return density();
+  }
+
+ private:
+  double low_density_;
+  double high_density_;
+  double threshold_;
+  double last_norm_ = 0;
+  bool has_last_ = false;
+  bool critical_ = true;
 };
 
 }  // namespace sparccl

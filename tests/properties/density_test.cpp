@@ -1,6 +1,8 @@
 // Changes of density between steps, as warm-up schedules make them.
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "world.hpp"
 
 namespace sparccl::test {
@@ -84,6 +86,21 @@ TEST(DgcWarmup, HasNoSurprises) {
   EXPECT_EQ(DgcWarmup(0.001, 10)(~std::size_t{0}), 0.001);
   EXPECT_EQ(DgcWarmup(0.001, 10, 1)(9), 0.25);
   EXPECT_EQ(DgcWarmup(0.001, 10, 1)(10), 0.001);
+}
+
+TEST(Density, FollowsTheGradientAsAccordionDoes) {
+  Accordion density(0.001, 0.1);
+  EXPECT_EQ(density.density(), 0.1) << "nothing is known yet";
+  EXPECT_EQ(density.end_interval(10), 0.1);
+  EXPECT_EQ(density.end_interval(5), 0.1) << "a change of one half is fast";
+  EXPECT_EQ(density.end_interval(7.4), 0.001);
+  EXPECT_EQ(density.density(), 0.001);
+  EXPECT_EQ(density.end_interval(7.4, true), 0.1) << "the learning rate falls";
+  EXPECT_EQ(density.end_interval(7.4), 0.001);
+  EXPECT_EQ(density.end_interval(11.2), 0.1) << "growing is a change, too";
+  EXPECT_EQ(density.end_interval(std::numeric_limits<double>::quiet_NaN()), 0.1);
+  EXPECT_EQ(density.end_interval(11.2), 0.1) << "there is nothing to compare with";
+  EXPECT_EQ(density.end_interval(11.2), 0.001);
 }
 
 }  // namespace

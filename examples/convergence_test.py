@@ -1,0 +1,106 @@
+#!/usr/bin/env python3
+"""toy and linear_regression: what the papers claim and every run shows, a study that is interrupted, bad input."""
+import argparse
+import json
+import pathlib
+import subprocess
+import sys
+import unittest
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--scratch", type=pathlib.Path, required=True)
+parser.add_argument("--toy", required=True)
+parser.add_argument("--regression", required=True)
+options = parser.parse_args()
+options.scratch.mkdir(parents=True, exist_ok=True)
+
+# Two seeds of the papers' setting, and as many rounds as tell the methods apart.
+SMALL = ["--densities", "0.6", "--mus", "4", "--types", "float64", "--seeds", 2, "--rounds", 1500]
+
+
+def run(program, *words):
+    return subprocess.run([program, *map(str, words)], capture_output=True, text=True, timeout=300)
+
+
+def result(name):
+    return json.loads((options.scratch / name).read_text())
+
+
+def fresh(name):
+    (options.scratch / name).unlink(missing_ok=True)
+    return options.scratch / name
+
+
+class Toy(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        done = run(options.toy, "--json", fresh("toy.json"))
+        assert done.returncode == 0, done.stderr
+        cls.methods = {each["method"]: each for each in result("toy.json")["methods"]}
+
+    def test_top_k_stands_still_and_then_leaps(self):
+        weights = [w[1] for w in self.methods["topk"]["weights"]]
+        moved = next(i for i, weight in enumerate(weights) if weight != weights[0])
+        self.assertGreater(moved, 50)
+        self.assertGreater(weights[moved] - weights[0], 10)
+
+    def test_regtop_k_follows_dense(self):
+        dense, regtopk = self.methods["dense"]["loss"], self.methods["regtopk"]["loss"]
+        for ours, theirs in list(zip(regtopk, dense))[10:]:
+            self.assertLess(ours, 2 * theirs)
+
+    def test_bad_input(self):
+        self.assertNotEqual(run(options.toy, "--rounds", 0).returncode, 0)
+        done = run(options.toy, "--json", "/no/such/folder/toy.json")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("toy: cannot write /no/such/folder/toy.json", done.stderr)
+
+
+class Regression(unittest.TestCase):
+    def test_regtop_k_ends_where_top_k_does_not(self):
+        done = run(options.regression, *SMALL, "--json", fresh("regression.json"))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        ends = {}
+        for each in result("regression.json")["runs"]:
+            ends.setdefault(each["method"], []).append(each["end"])
+        self.assertLess(max(ends["dense"]), 1e-9)
+        self.assertGreater(min(ends["topk"]), 1e-5)
+        self.assertLess(min(ends["regtopk"]), 1e-9)
+
+    def test_an_interrupted_study_goes_on(self):
+        few = ["--densities", "0.5", "--mus", "4", "--types", "float32", "--rounds", 20, "--seeds"]
+        file = fresh("resumed.json")
+        self.assertEqual(run(options.regression, *few, 1, "--json", file).returncode, 0)
+        first = result("resumed.json")["runs"]
+        done = run(options.regression, *few, 2, "--json", file)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("[1/3] ", done.stderr, "three runs of six were missing")
+        runs = result("resumed.json")["runs"]
+        self.assertEqual(runs[:3], first)
+        self.assertEqual([each["seed"] for each in runs], [0, 0, 0, 1, 1, 1])
+
+    def test_files_of_others_are_refused(self):
+        file = fresh("other.json")
+        few = ["--densities", "0.5", "--mus", "4", "--types", "float32", "--seeds", 1]
+        self.assertEqual(run(options.regression, *few, "--rounds", 2, "--json", file).returncode, 0)
+        done = run(options.regression, *few, "--rounds", 3, "--json", file)
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr, "^linear_regression: .*other.json: is of another study")
+        file.write_text('{"about": {}, "ru')
+        done = run(options.regression, *few, "--rounds", 2, "--json", file)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("expected what an earlier study wrote", done.stderr)
+        self.assertEqual(file.read_text(), '{"about": {}, "ru', "it may be somebody's")
+
+    def test_bad_input(self):
+        for words in (["--densities", "2"], ["--methods", "best"], ["--seeds", 0], ["--types", "int8"], ["--nosuch"]):
+            done = run(options.regression, *words)
+            self.assertNotEqual(done.returncode, 0, words)
+            self.assertIn(str(words[0]), done.stderr)
+        done = run(options.regression, *SMALL, "--json", "/no/such/folder/file.json")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("/no/such/folder/file.json", done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1])

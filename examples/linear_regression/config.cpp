@@ -1,0 +1,78 @@
+#include "config.hpp"
+
+#include <CLI/CLI.hpp>
+#include <map>
+#include <sstream>
+
+namespace regression {
+namespace {
+
+template <class T>
+CLI::Validator one_of(const std::map<std::string, T>& names) {
+  return CLI::CheckedTransformer(names, CLI::ignore_case);
+}
+
+}  // namespace
+
+ParsedCommandLine parse_command_line(int argc, char** argv) {
+  const std::map<std::string, Method> methods{
+      {"dense", Method::dense}, {"topk", Method::topk}, {"regtopk", Method::regtopk}};
+  const std::map<std::string, sparccl::DataType> types{{"float64", sparccl::DataType::float64},
+                                                       {"float32", sparccl::DataType::float32}};
+  constexpr double tiny = 1e-30;  // "above zero"
+  Config config;
+  CLI::App app(
+      "Least squares over workers that disagree, by distributed gradient descent with a dense, a\n"
+      "Top-k and a RegTop-k allreduce (arXiv 2409.14893): |w - w*|^2 against rounds. Each\n"
+      "combination of methods, densities, mus, types and seeds is a run.");
+  app.add_option("--methods", config.methods, "any of dense,topk,regtopk; default: all")
+      ->delimiter(',')
+      ->transform(one_of(methods))
+      ->type_name("LIST");
+  app.add_option("--densities", config.densities, "shares of the entries that a worker sends")
+      ->delimiter(',')
+      ->check(CLI::Range(tiny, 1.0))
+      ->capture_default_str()
+      ->type_name("LIST");
+  app.add_option("--mus", config.mus, "of RegTop-k")
+      ->delimiter(',')
+      ->check(CLI::Range(tiny, 1e30))
+      ->capture_default_str()
+      ->type_name("LIST");
+  app.add_option("--types", config.types, "float64, float32 or both; default: both")
+      ->delimiter(',')
+      ->transform(one_of(types))
+      ->type_name("LIST");
+  app.add_option("--seeds", config.seeds, "how many: 0, 1, ...")
+      ->check(CLI::Range(1, 1'000'000))
+      ->capture_default_str();
+  app.add_option("--workers", config.shape.workers, "threads of this program")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
+  app.add_option("--weights", config.shape.weights, "of the model")
+      ->check(CLI::Range(1, 100'000))
+      ->capture_default_str();
+  app.add_option("--points", config.shape.points, "of each worker")
+      ->check(CLI::Range(1, 1'000'000))
+      ->capture_default_str();
+  app.add_option("--step", config.step, "of the descent")
+      ->check(CLI::Range(tiny, 1e30))
+      ->capture_default_str();
+  app.add_option("--rounds", config.rounds, "of the descent")
+      ->check(CLI::Range(1, 10'000'000))
+      ->capture_default_str();
+  app.add_option("--json", config.json,
+                 "write each run to this file as soon as it is done; an interrupted study goes on\n"
+                 "from there when the same command is given again");
+  app.add_flag("--quiet", config.quiet, "no progress on stderr");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    std::ostringstream output, errors;
+    const int status = app.exit(error, output, errors);
+    return {std::nullopt, status, output.str(), errors.str()};
+  }
+  return {config, 0, {}, {}};
+}
+
+}  // namespace regression
