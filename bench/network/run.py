@@ -117,6 +117,9 @@ def arguments(words):
                         help="that one program may take (default: %(default)s)")  # fmt: skip
     found = parser.parse_args(words)
     if found.quick:
+        own = [flag for flag in ("hosts", "rates", "count") if getattr(found, flag) != parser.get_default(flag)]
+        if own:
+            parser.error(f"--quick brings its own --hosts, --rates and --count: leave it or --{own[0]} out")
         found.hosts, found.rates, found.count = [2], [1e9, 1e10], 1_000_000
     for flag, path in (("--json", found.json), ("--plot", found.plot)):
         why = path and why_not_written(path)

@@ -283,6 +283,18 @@ class Progress:
             print("\r\033[K", end="", file=sys.stderr)
 
 
+def save(options, cells):
+    """After each row: a grid takes long, and what was measured is kept when it is interrupted."""
+    if not options.json:
+        return
+    part = options.json.with_name(options.json.name + ".part")
+    part.write_text(json.dumps({
+        "command": " ".join(sys.argv), "path": options.path, "runs": options.runs,
+        "limit_percent": options.limit, "worst": worst(cells, TO_DENSE), "worst_to_mpi": worst(cells, TO_MPI),
+        "cells": cells}, indent=1) + "\n")
+    part.replace(options.json)
+
+
 def main():
     options = parse()
     cells = []
@@ -292,15 +304,11 @@ def main():
             for entries in options.counts:
                 progress.at_row(f"{transport}, {ranks} ranks, n = {entries}")
                 cells += measure_row(options, transport, ranks, entries, progress)
+                save(options, cells)
     progress.end()
     print_grid(options, cells, TO_DENSE, f"regret of --path {options.path} to the library's dense path")
     print_grid(options, cells, TO_MPI, f"regret of --path {options.path} to MPI_Allreduce")
     fine = judge(cells, options.limit)
-    if options.json:
-        options.json.write_text(json.dumps({
-            "command": " ".join(sys.argv), "path": options.path, "runs": options.runs,
-            "limit_percent": options.limit, "worst": worst(cells, TO_DENSE), "worst_to_mpi": worst(cells, TO_MPI),
-            "cells": cells}, indent=1) + "\n")
     return 0 if fine else 1
 
 

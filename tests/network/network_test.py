@@ -95,7 +95,8 @@ class Network(unittest.TestCase):
         self.assertIsNone(results.why_not(run_of(1, 4, 2), [20_000] * 4))
 
     def test_bad_words_are_refused_by_name(self):
-        for words, expected in (("--rates fast", "--rates: expected a rate from 1mbit to 1000gbit"),
+        for words, expected in (("--quick --hosts 4", "--quick brings its own --hosts, --rates and --count"),
+                                ("--rates fast", "--rates: expected a rate from 1mbit to 1000gbit"),
                                 ("--rates 1gbit 10", "--rates: expected a rate"),
                                 ("--rates 2000gbit", "--rates: expected a rate from 1mbit to 1000gbit"),
                                 ("--hosts 2 1", "--hosts: expected a whole number from 2 to 64, found '1'"),

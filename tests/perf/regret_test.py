@@ -108,6 +108,21 @@ class Program(unittest.TestCase):
             self.assertRegex(done.stderr.splitlines()[i],
                              rf"^{i + 1}/{len(transports)}: {transport}, 2 ranks, n = 1000, \d+ s so far$")
 
+    def test_what_was_measured_is_kept(self):
+        """When a later row cannot be: by a stand-in for sparccl_perf that only does the first."""
+        figures = {"transport": "local", "ranks": 2, "baselines": [],
+                   "rows": [{"count": 1000, "density": 0.5, "path": "dense", "path_reason": "", "speedup": 1,
+                             "time_us": {"median": 1}, "dense_time_us": {"median": 1}}]}
+        program, file = options.scratch / "first_row_only", options.scratch / "kept.json"
+        program.write_text("#!/bin/sh\nwhile [ $# -gt 0 ]; do\n  case $1 in -b) size=$2 ;; --json) file=$2 ;; esac\n"
+                           f"  shift\ndone\n[ $size = 4000 ] && echo '{json.dumps(figures)}' >\"$file\"\n")
+        program.chmod(0o755)
+        file.unlink(missing_ok=True)
+        done = run("--program", program, "--counts", "1e3,1e4", "--ranks", 2, "--densities", "0.5", "--transports",
+                   "local", "--json", file)
+        self.assertIn("ended with 1", done.stderr)
+        self.assertEqual([c["count"] for c in json.loads(file.read_text())["cells"]], [1000])
+
     def test_what_does_not_fit_gives_no_figure(self):
         done = run("--counts", "1e12", "--ranks", 2, "--densities", "0.5", "--transports", "local")
         self.assertEqual(done.returncode, 1, done.stderr)
