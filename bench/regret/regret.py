@@ -113,7 +113,7 @@ def parse():
 
 def why_not_written(path):
     """Tried, since permissions alone do not tell."""
-    existed = path.exists()
+    existed = os.path.lexists(path)  # a link that leads nowhere is somebody's, too
     try:
         with open(path, "ab"):
             pass
@@ -287,12 +287,21 @@ def save(options, cells):
     """After each row: a grid takes long, and what was measured is kept when it is interrupted."""
     if not options.json:
         return
-    part = options.json.with_name(options.json.name + ".part")
-    part.write_text(json.dumps({
-        "command": " ".join(sys.argv), "path": options.path, "runs": options.runs,
+    of = len(options.transports) * len(options.ranks) * len(options.counts) * len(options.densities)
+    write_whole(options.json, json.dumps({
+        "command": " ".join(sys.argv), "path": options.path, "runs": options.runs, "complete": len(cells) == of,
         "limit_percent": options.limit, "worst": worst(cells, TO_DENSE), "worst_to_mpi": worst(cells, TO_MPI),
         "cells": cells}, indent=1) + "\n")
-    part.replace(options.json)
+
+
+def write_whole(path, text):
+    """Another file takes a file's place when it is whole. A link, a pipe or a device is written to itself."""
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        path.write_text(text)
+        return
+    part = path.with_name(path.name + ".part")
+    part.write_text(text)
+    part.replace(path)
 
 
 def main():

@@ -242,7 +242,7 @@ class BadInput(unittest.TestCase):
             self.assertNotIn("GB/s", done.stdout)
 
     def test_json_to_stdout(self):
-        for name in ("-", "/dev/stdout"):
+        for name in ("-", "/dev/stdout", "/dev/fd/1"):
             done = perf(*QUICK, "-b", "4K", "--json", name)
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertEqual(len(json.loads(done.stdout)["rows"]), 2)
@@ -261,6 +261,18 @@ class BadInput(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertTrue(link.is_symlink())
         self.assertEqual(len({row["in_place"] for row in json.loads(file.read_text())["rows"]}), 2)
+        link.unlink()
+        link.symlink_to("/no/such/folder/file.json")
+        done = perf(*QUICK, "-b", "4K", "--json", link)
+        self.assertEqual(done.returncode, 2, "refused before anything is measured")
+        self.assertEqual(done.stdout, "")
+
+    def test_sizes_without_end_are_refused(self):
+        for words, expected in ((["-b", "4", "-e", "1T", "-i", "4"], "more than 100000 sizes"),
+                                (["-b", "4194303T"], "GiB left; use a smaller -e")):
+            done = perf(*QUICK, *words)
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertIn(expected, done.stderr)
 
     def test_a_json_file_appears_whole_or_not_at_all(self):
         file = options.scratch / "whole.json"

@@ -98,6 +98,7 @@ class Program(unittest.TestCase):
                    "--path", "dense", "--limit", 1e9, "--json", file, *(["--mpirun", mpirun[0]] if mpirun else []))
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         found = json.loads(file.read_text())
+        self.assertTrue(found["complete"])
         self.assertEqual([(c["transport"], c["density"]) for c in found["cells"]],
                          [(t, d) for t in transports for d in (0.01, 0.5)])
         for c in found["cells"]:
@@ -121,7 +122,17 @@ class Program(unittest.TestCase):
         done = run("--program", program, "--counts", "1e3,1e4", "--ranks", 2, "--densities", "0.5", "--transports",
                    "local", "--json", file)
         self.assertIn("ended with 1", done.stderr)
-        self.assertEqual([c["count"] for c in json.loads(file.read_text())["cells"]], [1000])
+        kept = json.loads(file.read_text())
+        self.assertEqual([c["count"] for c in kept["cells"]], [1000])
+        self.assertFalse(kept["complete"])
+
+    def test_json_through_a_link_leaves_the_link(self):
+        link, file = options.scratch / "link.json", options.scratch / "linked.json"
+        link.unlink(missing_ok=True)
+        link.symlink_to(file)
+        regret.write_whole(link, "text")
+        self.assertTrue(link.is_symlink())
+        self.assertEqual(file.read_text(), "text")
 
     def test_what_does_not_fit_gives_no_figure(self):
         done = run("--counts", "1e12", "--ranks", 2, "--densities", "0.5", "--transports", "local")
