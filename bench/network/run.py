@@ -27,7 +27,7 @@ ENDING = 15  # seconds
 UNITS = {"mbit": 1e6, "gbit": 1e9}
 
 
-PATHS = ("auto", "dense", "allgather", "split", "hierarchical", "all")  # as in sparccl_perf
+PATHS = ("auto", "dense", "allgather", "split", "all")  # as in sparccl_perf; there is one rank on each host
 BASELINES = ("mpi", "naive", "gloo", "all")
 GRID = {"hosts": [2, 4, 8], "rates": [1e8, 1e9, 1e10, 2.5e10], "count": 25_000_000}
 QUICK = {"hosts": [2], "rates": [1e9, 1e10], "count": 1_000_000}

@@ -134,6 +134,12 @@ std::string forbidden(Path path, int ranks, int nodes, bool nodes_given) {
            std::to_string(ranks) + " ranks on " + std::to_string(nodes) + " nodes" +
            (nodes_given ? ask : "; start as many on each host");
   }
+  if (nodes == ranks) {
+    return "--path hierarchical: expected 2 ranks or more on a node, found each of " +
+           std::to_string(ranks) + " alone" +
+           (nodes_given ? "; give a larger --ranks-per-node, or take another --path"
+                        : "; start several on each host, or take another --path");
+  }
   return {};
 }
 

@@ -141,6 +141,18 @@ class Runs(unittest.TestCase):
         self.assertEqual(len(figures["rows"]), 4)
 
     @unittest.skipUnless(mpirun, "built without MPI")
+    def test_another_mpis_launcher(self):
+        """As its processes see it: they are one of two, but their MPI knows nothing of the other."""
+        for rank, said in ((0, "started as one of 2 processes"), (1, "")):
+            job = {"OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_RANK": str(rank)}
+            done = subprocess.run([options.program, "--transport", "mpi", "-b", "4K"], capture_output=True, text=True,
+                                  timeout=120, env={**os.environ, **job})
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertIn(said, done.stderr)
+            self.assertEqual(done.stderr != "", rank == 0, done.stderr)
+            self.assertEqual(done.stdout, "")
+
+    @unittest.skipUnless(mpirun, "built without MPI")
     def test_bad_input_of_processes(self):
         for words, expected in ((["-t", "2"], "-t with --transport mpi"),
                                 (["--transport", "local"], "mpirun has started 2 processes"),
