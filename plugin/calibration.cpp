@@ -107,15 +107,20 @@ Costs load_costs(const std::filesystem::path& path) { return parse_costs(read_te
 
 void save_costs(const Costs& costs, const std::filesystem::path& path) {
   const std::string text = text_of(costs);
+  std::error_code failure;
+  // Another file takes a file's place once it is whole: not that of a link, a pipe or a device.
+  const bool special =
+      std::filesystem::is_symlink(path, failure) ||
+      (std::filesystem::exists(path, failure) && !std::filesystem::is_regular_file(path, failure));
   std::filesystem::path beside = path;
-  beside += ".part";
+  if (!special) beside += ".part";
   std::ofstream file(beside, std::ios::binary);
   file << text;
   file.close();
-  std::error_code failure;
-  if (file) std::filesystem::rename(beside, path, failure);
+  failure.clear();
+  if (file && !special) std::filesystem::rename(beside, path, failure);
   if (file && !failure) return;
-  std::filesystem::remove(beside, failure);
+  if (!special) std::filesystem::remove(beside, failure);
   throw Error(Result::system_error, "calibration file " + path.string() +
                                         ": cannot be written; is there such a folder, and room?");
 }

@@ -1,8 +1,10 @@
 #include "observation.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "sparse_allreduce.hpp"
+#include "ticks.hpp"
 
 namespace sparccl {
 namespace {
@@ -16,8 +18,11 @@ class StopWatch final : public StageClock {
     times_.call = begun_++;
     ended_ = told_ = false;
     skipping_ = short_ && begun_ % short_calls_of_one_timed != 0;
-    begin_ = last_ = Clock::now();
-    if (!skipping_) times_.size = 0;
+    if (!skipping_) {
+      times_.size = 0;
+      begin_ = last_ = Clock::now();
+    }
+    begin_ticks_ = ticks();
   }
   void lap(Stage stage) noexcept override {
     if (skipping_) return;
@@ -30,10 +35,14 @@ class StopWatch final : public StageClock {
   }
   void end() noexcept override {
     ended_ = true;
-    const Clock::duration took = (skipping_ ? Clock::now() : last_) - begin_;
-    if (!skipping_) timed_ = took;
-    times_.factor = skipping_ ? static_cast<double>(took.count()) / timed_ticks() : 1.0;
-    short_ = !every_call_ && took < short_call && timed_.count() > 0;
+    // Another processor's counter may be behind: no time then, and the next call is timed.
+    const auto took = static_cast<double>(static_cast<std::int64_t>(ticks() - begin_ticks_));
+    if (!skipping_) {
+      timed_ticks_ = took;
+      short_ticks_ = took * (short_call / std::chrono::duration<double>(last_ - begin_));
+    }
+    times_.factor = skipping_ ? std::max(0.0, took / timed_ticks_) : 1.0;
+    short_ = !every_call_ && took > 0 && took < short_ticks_;
   }
   [[nodiscard]] const StageTimes* next() noexcept override {
     return ended_ && !std::exchange(told_, true) ? &times_ : nullptr;
@@ -41,19 +50,19 @@ class StopWatch final : public StageClock {
 
  private:
   using Clock = std::chrono::steady_clock;
-  static constexpr std::chrono::microseconds short_call{20};
+  static constexpr std::chrono::duration<double> short_call{20e-6};
   static constexpr std::uint64_t short_calls_of_one_timed = 16;
 
-  [[nodiscard]] double timed_ticks() const noexcept { return static_cast<double>(timed_.count()); }
-
   const bool every_call_;
-  StageTimes times_;         // of the last call whose stages were timed
-  Clock::duration timed_{};  // what it took
+  StageTimes times_;        // of the last call whose stages were timed
+  double timed_ticks_ = 0;  // what it took
+  double short_ticks_ = 0;  // what a short call takes less than
   std::uint64_t begun_ = 0;
   bool ended_ = true;
   bool told_ = true;
   bool short_ = false;  // the last call
   bool skipping_ = false;
+  std::uint64_t begin_ticks_ = 0;
   Clock::time_point begin_, last_;
 };
 

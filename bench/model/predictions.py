@@ -27,7 +27,7 @@ def reading(path, what):
 
 def require_writable(flag, path):
     """Tried, since permissions alone do not tell."""
-    existed = os.path.exists(path)
+    existed = os.path.lexists(path)  # a link that leads nowhere is somebody's, too
     try:
         with open(path, "a"):
             pass

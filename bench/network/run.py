@@ -27,8 +27,10 @@ ENDING = 15  # seconds
 UNITS = {"mbit": 1e6, "gbit": 1e9}
 
 
-PATHS = ("auto", "dense", "allgather", "split", "hierarchical", "all")  # as in sparccl_perf
+PATHS = ("auto", "dense", "allgather", "split", "all")  # as in sparccl_perf; there is one rank on each host
 BASELINES = ("mpi", "naive", "gloo", "all")
+GRID = {"hosts": [2, 4, 8], "rates": [1e8, 1e9, 1e10, 2.5e10], "count": 25_000_000}
+QUICK = {"hosts": [2], "rates": [1e9, 1e10], "count": 1_000_000}
 BASE_SECONDS = 10  # of a case besides its bytes: hosts, starts, a look at the link, costs
 
 
@@ -87,15 +89,14 @@ def words_of(allowed):
 
 def arguments(words):
     parser = argparse.ArgumentParser(prog="bench/network/run", description=__doc__)
-    parser.add_argument("--hosts", type=whole(2, 64), nargs="+", default=[2, 4, 8], metavar="P",
+    parser.add_argument("--hosts", type=whole(2, 64), nargs="+", metavar="P",
                         help="2 to 64 (default: 2 4 8)")  # fmt: skip
     parser.add_argument("--rates", type=rate, nargs="+", metavar="RATE",
-                        default=[1e8, 1e9, 1e10, 2.5e10],
                         help="of each host's link, both ways (default: 100mbit 1gbit 10gbit 25gbit)")  # fmt: skip
     parser.add_argument("--delay-us", type=whole(0, 1_000_000), default=0, metavar="US",
                         help="added to each way of each link (default: %(default)s)")  # fmt: skip
-    parser.add_argument("-n", "--count", type=whole(1, 10**12), default=25_000_000, metavar="N",
-                        help="entries, float32 (default: %(default)s)")  # fmt: skip
+    parser.add_argument("-n", "--count", type=whole(1, 10**12), metavar="N",
+                        help="entries, float32 (default: 25000000)")  # fmt: skip
     parser.add_argument("--density", type=share, default=0.001, metavar="SHARE",
                         help="of the entries that is sent: 0.001 is 0.1 %% (default: %(default)s)")  # fmt: skip
     parser.add_argument("--paths", type=words_of(PATHS), default="allgather,split,auto",
@@ -117,7 +118,12 @@ def arguments(words):
                         help="that one program may take (default: %(default)s)")  # fmt: skip
     found = parser.parse_args(words)
     if found.quick:
-        found.hosts, found.rates, found.count = [2], [1e9, 1e10], 1_000_000
+        own = [flag for flag in GRID if getattr(found, flag) is not None]
+        if own:
+            parser.error(f"--quick brings its own --hosts, --rates and --count: leave it or --{own[0]} out")
+    for flag, value in (QUICK if found.quick else GRID).items():
+        if getattr(found, flag) is None:
+            setattr(found, flag, value)
     for flag, path in (("--json", found.json), ("--plot", found.plot)):
         why = path and why_not_written(path)
         if why:
@@ -130,7 +136,7 @@ def arguments(words):
 
 def why_not_written(path):
     """Tried, since permissions alone do not tell."""
-    existed = path.exists()
+    existed = os.path.lexists(path)  # a link that leads nowhere is somebody's, too
     try:
         with open(path, "ab"):
             pass
@@ -198,7 +204,8 @@ def perf(options, hosts, path):
              "--path", options.paths, "--ranks-per-node", "1", "--json", str(path)]  # fmt: skip
     if options.baseline:
         words += ["--baseline", options.baseline]
-    return carry_out(launch.command(hosts, words, launch.launcher()), options.limit, path), words
+    found = carry_out(launch.command(hosts, words, launch.launcher()), options.limit, path)
+    return found, [word.replace(f"{ROOT}/", "") for word in words]
 
 
 def probe(options, hosts, gbps, path):
@@ -315,13 +322,17 @@ def remaining(expected, done, elapsed):
 
 
 def interrupted(*_):
+    """Once: timeout(1) and terminals may send a signal twice, the second in the midst of cleaning up."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
 def main(words):
     options = arguments(words)
     require(options)
-    signal.signal(signal.SIGTERM, interrupted)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupted)
     scratch = pathlib.Path("/tmp") / f"{topology.PREFIX}{os.getpid()}"
     scratch.mkdir()
     runs, failures, status = [], [], 0

@@ -1,7 +1,12 @@
 """Hosts on one machine: network namespaces, one veth each to a bridge, tc on both ends of each."""
 
+import contextlib
 import fcntl
 import json
+import os
+import pathlib
+import shutil
+import signal
 import subprocess
 
 PREFIX = "spcl-"  # of every namespace that is made here, and that is removed here
@@ -47,7 +52,13 @@ def remove_leftovers():
     for line in run("ip", "netns", "list", check=False).splitlines():
         name = line.split()[0] if line.split() else ""
         if name.startswith(PREFIX):
+            for pid in run("ip", "netns", "pids", name, check=False).split():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGKILL)  # ranks would compute and wait for ever
             run("ip", "netns", "del", name, check=False)
+    for scratch in pathlib.Path("/tmp").glob(f"{PREFIX}[0-9]*"):  # named by the process whose it was
+        if not pathlib.Path("/proc", scratch.name.removeprefix(PREFIX)).exists():
+            shutil.rmtree(scratch, ignore_errors=True)
 
 
 class Network:

@@ -119,10 +119,14 @@ std::string unwritable(const Settings& s) {
   if (!folder.empty() && !std::filesystem::is_directory(folder, error)) {
     return "--json: there is no folder " + folder.string() + "; make it, or name a file elsewhere";
   }
+  const std::filesystem::file_status status = std::filesystem::status(s.json, error);
+  if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) {
+    return {};  // opening a pipe waits for its reader
+  }
   const std::string first = written_first(s.json);
-  if (first == s.json) return {};
-  if (!std::ofstream(first).is_open()) return cannot_write(s.json);
-  std::filesystem::remove(first, error);
+  const bool existed = std::filesystem::exists(first, error);
+  if (!std::ofstream(first, std::ios::app).is_open()) return cannot_write(s.json);
+  if (first != s.json && !existed) std::filesystem::remove(first, error);
   return {};
 }
 

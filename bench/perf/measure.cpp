@@ -46,7 +46,7 @@ std::string gibibytes(double bytes) {
 
 /// Collective: every rank throws if it is too little on any of them.
 void require_memory(Ranks& ranks, Device& device, const Settings& settings) {
-  const auto wanted = static_cast<double>(bytes_of_a_rank(settings, ranks.size())) *
+  const auto wanted = bytes_of_a_rank(settings, ranks.size()) *
                       (settings.transport == "nccl" ? 1 : ranks.ranks_here());
   const std::vector<double> here = ranks.gather(wanted);
   const std::vector<double> available = ranks.gather(static_cast<double>(device.available()));

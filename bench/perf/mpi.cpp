@@ -8,6 +8,7 @@
 
 #include <sparccl/mpi.hpp>
 
+#include "../mpi_launcher.hpp"
 #include "baselines.hpp"
 #include "build.hpp"
 #include "failures.hpp"
@@ -106,11 +107,13 @@ int run_mpi(const Body& body) {
   MPI_Init(nullptr, nullptr);
   int status = 1;
   try {
+    const std::string wrong = bench::wrong_launcher();
+    if (!wrong.empty()) throw UsageError(wrong);
     MpiRanks ranks;
     status = body(ranks);
   } catch (const UsageError& error) {  // every rank finds the same
     status = 2;
-    if (number(MPI_Comm_rank) == 0) complain(error.what());
+    if (number(MPI_Comm_rank) == 0 && bench::is_first_of_job()) complain(error.what());
   } catch (...) {
     status = status_of_exception(number(MPI_Comm_rank));
     // Ranks that wait for this one in a call would wait for ever.

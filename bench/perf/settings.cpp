@@ -1,5 +1,8 @@
 #include "settings.hpp"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cctype>
 #include <cstdio>
@@ -127,6 +130,8 @@ void add_own_flags(CLI::App& app, Settings& s, Words& words) {
                  "write the figures to this file as well; -: to stdout, and the table to stderr");
 }
 
+constexpr std::size_t most_sizes = 100'000;
+
 std::vector<std::size_t> sizes_of(const Words& words) {
   const std::size_t usual = std::size_t{32} << 20;
   const std::size_t most = words.max_bytes.empty() ? 0 : parse_bytes(words.max_bytes, "-e");
@@ -144,6 +149,10 @@ std::vector<std::size_t> sizes_of(const Words& words) {
                      "; or leave it out, for steps of -i bytes");
   }
   const std::size_t step = parse_bytes(words.step_bytes, "-i");
+  if (!words.factor && (last - least) / step >= most_sizes) {
+    throw UsageError("-i " + words.step_bytes + ": from -b to -e these are more than " +
+                     std::to_string(most_sizes) + " sizes; give a larger -i, or -f");
+  }
   std::vector<std::size_t> sizes;
   for (std::size_t size = least; size <= last;) {
     sizes.push_back(size);
@@ -151,6 +160,17 @@ std::vector<std::size_t> sizes_of(const Words& words) {
     size = words.factor ? size * factor : size + step;
   }
   return sizes;
+}
+
+/// By whichever name: what the table writes there must not mix with what another stream does.
+bool is_stdout(const std::string& name) {
+  struct stat named {
+  }, own{};
+  if (name == "/dev/stdout") return true;
+  if (name.empty() || stat(name.c_str(), &named) != 0 || fstat(STDOUT_FILENO, &own) != 0)
+    return false;
+  const bool keeps = S_ISREG(own.st_mode) || S_ISFIFO(own.st_mode);
+  return keeps && named.st_dev == own.st_dev && named.st_ino == own.st_ino;
 }
 
 std::string joined(int argc, const char* const* argv) {
@@ -254,7 +274,7 @@ std::optional<Settings> parse(int argc, const char* const* argv) {
     throw UsageError(std::string(error.what()) + "; --help lists the flags");
   }
   s.command = joined(argc, argv);
-  if (s.json == "/dev/stdout") s.json = "-";
+  if (is_stdout(s.json)) s.json = "-";
   understand(words, s);
   require_sense(s);
   return s;

@@ -134,11 +134,17 @@ std::string forbidden(Path path, int ranks, int nodes, bool nodes_given) {
            std::to_string(ranks) + " ranks on " + std::to_string(nodes) + " nodes" +
            (nodes_given ? ask : "; start as many on each host");
   }
+  if (nodes == ranks) {
+    return "--path hierarchical: expected 2 ranks or more on a node, found each of " +
+           std::to_string(ranks) + " alone" +
+           (nodes_given ? "; give a larger --ranks-per-node, or take another --path"
+                        : "; start several on each host, or take another --path");
+  }
   return {};
 }
 
-std::size_t bytes_of_a_rank(const Settings& s, int ranks) {
-  std::size_t worst = 0;
+double bytes_of_a_rank(const Settings& s, int ranks) {
+  double worst = 0;
   const double density = std::ranges::max(s.densities);
   for (const DataType type : s.types) {
     const double width = static_cast<double>(size_of(type));
@@ -152,8 +158,7 @@ std::size_t bytes_of_a_rank(const Settings& s, int ranks) {
     const double others = naive ? 8 * count + 8 * k * (ranks + 1) : 0;
     // Dense reductions stage a part of the tensor; which, depends on the transport.
     const double staging = width * count / ranks;
-    worst = std::max(worst, static_cast<std::size_t>(
-                                tensors + std::max(lists + others + staging, check + lists)));
+    worst = std::max(worst, tensors + std::max(lists + others + staging, check + lists));
   }
   return worst;
 }

@@ -16,6 +16,6 @@ void require_sense(Settings& settings);
 [[nodiscard]] std::string forbidden(Path path, int ranks, int nodes, bool nodes_given);
 
 /// Bytes that one rank holds at the worst size of the settings.
-[[nodiscard]] std::size_t bytes_of_a_rank(const Settings& settings, int ranks);
+[[nodiscard]] double bytes_of_a_rank(const Settings& settings, int ranks);
 
 }  // namespace sparccl::perf

@@ -106,8 +106,8 @@ void print_rows(std::FILE* out, const Row* out_of_place, const Row* in_place) {
 void print_baselines(std::FILE* out, const std::vector<BaselineRow>& rows) {
   for (const BaselineRow& row : rows) {
     std::fprintf(out,
-                 "#   %-6s %s: %s us, algbw %s GB/s, busbw %s GB/s, #wrong %s; the sparse path is "
-                 "%.3g times as fast\n",
+                 "#   %-6s %s: %s us, algbw %s GB/s, busbw %s GB/s, #wrong %s; the calls above "
+                 "are %.3g times as fast\n",
                  row.name.c_str(), row.what.in_place ? "in-place" : "out-of-place",
                  microseconds(row.time.median).c_str(), bandwidth(row.algbw()).c_str(),
                  bandwidth(row.busbw()).c_str(), wrong_of(row.wrong).c_str(), row.sparse_speedup);

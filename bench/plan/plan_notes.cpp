@@ -33,7 +33,9 @@ std::vector<std::string> notes_on_ranks(const Machine& measured, const PlanSetti
     const bool threads = measured.transport == "local";
     note += ", over the network of those " + those +
             (threads ? ", which is the shared memory of threads" : "") +
-            ". For another network pass --bandwidth and --latency";
+            (settings.probe ? ". For another network --save FILE, then --calibration FILE "
+                              "--bandwidth ... --latency ..."
+                            : ". For another network pass --bandwidth and --latency");
   }
   return {note + "; for a measurement of " + std::to_string(settings.ranks) +
           ", --probe with as many ranks"};

@@ -4,13 +4,22 @@
 
 #include <sparccl/mpi.hpp>
 
+#include "../mpi_launcher.hpp"
 #include "plan_ranks.hpp"
+#include "plan_settings.hpp"
 
 namespace sparccl::bench {
 
 const bool have_mpi = true;
 
-MpiProcess::MpiProcess(int* argc, char*** argv) { MPI_Init(argc, argv); }
+MpiProcess::MpiProcess(int* argc, char*** argv) {
+  MPI_Init(argc, argv);
+  const std::string wrong = wrong_launcher();
+  if (wrong.empty()) return;
+  MPI_Finalize();
+  if (!is_first_of_job()) std::exit(2);  // one sentence is enough
+  throw UsageError(wrong);
+}
 
 MpiProcess::~MpiProcess() { MPI_Finalize(); }
 

@@ -136,15 +136,15 @@ Workload workload_of(const Costs& costs, const PlanSettings& settings) {
 
 void tell(const Costs& costs, const PlanSettings& settings) {
   print(notes_on_ranks(costs.machine, settings));
+  const Workload workload = settings.count == 0 ? Workload{} : workload_of(costs, settings);
   if (!settings.save.empty()) save_costs(costs, settings.save);
   std::string text;
   if (settings.count == 0) {
     text = settings.json ? text_of(costs) : show_costs(costs);
   } else if (settings.json) {
-    text = json_of(costs, workload_of(costs, settings));
+    text = json_of(costs, workload);
   } else {
-    text =
-        (settings.probe ? show_costs(costs) : "") + table_of(costs, workload_of(costs, settings));
+    text = (settings.probe ? show_costs(costs) : "") + table_of(costs, workload);
   }
   std::fputs(text.c_str(), stdout);
 }

@@ -16,7 +16,7 @@ using Units = std::initializer_list<std::pair<const char*, double>>;
 std::optional<double> parse(const std::string& text, const Units& units) {
   char* end = nullptr;
   const double number = std::strtod(text.c_str(), &end);
-  if (end == text.c_str() || !std::isfinite(number) || !(number > 0)) return std::nullopt;
+  if (end == text.c_str() || !std::isfinite(number) || !(number >= 0)) return std::nullopt;
   std::string unit;
   for (; *end != '\0'; ++end) {
     if (*end != ' ') unit += static_cast<char>(std::tolower(static_cast<unsigned char>(*end)));
@@ -25,6 +25,10 @@ std::optional<double> parse(const std::string& text, const Units& units) {
     if (unit == name) return number * factor;
   }
   return std::nullopt;
+}
+
+std::optional<double> above_zero(std::optional<double> number) {
+  return number && *number > 0 ? number : std::nullopt;
 }
 
 std::string show(double value, std::initializer_list<std::pair<const char*, double>> units) {
@@ -46,24 +50,26 @@ std::optional<double> parse_bandwidth(const std::string& text) {
   std::string rate = text;  // "/s" says nothing that "per second" does not
   if (rate.size() > 2 && rate.substr(rate.size() - 2) == "/s") rate.resize(rate.size() - 2);
   const bool bytes = !rate.empty() && rate.back() == 'B';
-  if (bytes) return parse(rate, {{"b", 1}, {"kb", 1e3}, {"mb", 1e6}, {"gb", 1e9}, {"tb", 1e12}});
-  return parse(rate, {{"bit", 1 / 8.0},
-                      {"kbit", 1e3 / 8},
-                      {"mbit", 1e6 / 8},
-                      {"gbit", 1e9 / 8},
-                      {"tbit", 1e12 / 8},
-                      {"kbps", 1e3 / 8},
-                      {"mbps", 1e6 / 8},
-                      {"gbps", 1e9 / 8}});
+  if (bytes) {
+    return above_zero(parse(rate, {{"b", 1}, {"kb", 1e3}, {"mb", 1e6}, {"gb", 1e9}, {"tb", 1e12}}));
+  }
+  return above_zero(parse(rate, {{"bit", 1 / 8.0},
+                                 {"kbit", 1e3 / 8},
+                                 {"mbit", 1e6 / 8},
+                                 {"gbit", 1e9 / 8},
+                                 {"tbit", 1e12 / 8},
+                                 {"kbps", 1e3 / 8},
+                                 {"mbps", 1e6 / 8},
+                                 {"gbps", 1e9 / 8}}));
 }
 
 std::optional<double> parse_seconds(const std::string& text) {
-  if (text == "0") return 0;
+  if (text == "0") return 0;  // in any unit
   return parse(text, {{"s", 1}, {"ms", 1e-3}, {"us", 1e-6}, {"ns", 1e-9}});
 }
 
 std::optional<double> parse_count(const std::string& text) {
-  return parse(text, {{"", 1}, {"k", 1e3}, {"m", 1e6}, {"g", 1e9}, {"b", 1e9}});
+  return above_zero(parse(text, {{"", 1}, {"k", 1e3}, {"m", 1e6}, {"g", 1e9}, {"b", 1e9}}));
 }
 
 std::optional<double> parse_density(const std::string& text) {

@@ -113,7 +113,7 @@ def parse():
 
 def why_not_written(path):
     """Tried, since permissions alone do not tell."""
-    existed = path.exists()
+    existed = os.path.lexists(path)  # a link that leads nowhere is somebody's, too
     try:
         with open(path, "ab"):
             pass
@@ -283,6 +283,27 @@ class Progress:
             print("\r\033[K", end="", file=sys.stderr)
 
 
+def save(options, cells):
+    """After each row: a grid takes long, and what was measured is kept when it is interrupted."""
+    if not options.json:
+        return
+    of = len(options.transports) * len(options.ranks) * len(options.counts) * len(options.densities)
+    write_whole(options.json, json.dumps({
+        "command": " ".join(sys.argv), "path": options.path, "runs": options.runs, "complete": len(cells) == of,
+        "limit_percent": options.limit, "worst": worst(cells, TO_DENSE), "worst_to_mpi": worst(cells, TO_MPI),
+        "cells": cells}, indent=1) + "\n")
+
+
+def write_whole(path, text):
+    """Another file takes a file's place when it is whole. A link, a pipe or a device is written to itself."""
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        path.write_text(text)
+        return
+    part = path.with_name(path.name + ".part")
+    part.write_text(text)
+    part.replace(path)
+
+
 def main():
     options = parse()
     cells = []
@@ -292,15 +313,11 @@ def main():
             for entries in options.counts:
                 progress.at_row(f"{transport}, {ranks} ranks, n = {entries}")
                 cells += measure_row(options, transport, ranks, entries, progress)
+                save(options, cells)
     progress.end()
     print_grid(options, cells, TO_DENSE, f"regret of --path {options.path} to the library's dense path")
     print_grid(options, cells, TO_MPI, f"regret of --path {options.path} to MPI_Allreduce")
     fine = judge(cells, options.limit)
-    if options.json:
-        options.json.write_text(json.dumps({
-            "command": " ".join(sys.argv), "path": options.path, "runs": options.runs,
-            "limit_percent": options.limit, "worst": worst(cells, TO_DENSE), "worst_to_mpi": worst(cells, TO_MPI),
-            "cells": cells}, indent=1) + "\n")
     return 0 if fine else 1
 
 

@@ -123,7 +123,7 @@ class HostBackend final : public Backend {
   void join(const SplitPlan& split, const Step&, const Memory& memory, void* workspace,
             void* scratch, const Packet& own, std::span<const Packet> reduced,
             const Output& output) override {
-    host::join(split, memory, workspace, scratch, own, reduced, output);
+    host::join(simd_, split, memory, workspace, scratch, own, reduced, output);
   }
 
   void prepare_dense(const Plan& plan, const Step& step, const Memory& memory,

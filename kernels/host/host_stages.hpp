@@ -34,8 +34,8 @@ void reduce(const Simd& simd, const SplitPlan& split, const Memory& memory, void
             std::span<const Packet> incoming, const Packet& outgoing);
 void judge(const SplitPlan& split, const Step& step, const Memory& memory, void* workspace,
            std::span<const Packet> reduced);
-void join(const SplitPlan& split, const Memory& memory, void* workspace, void* scratch,
-          const Packet& own, std::span<const Packet> reduced, const Output& output);
+void join(const Simd& simd, const SplitPlan& split, const Memory& memory, void* workspace,
+          void* scratch, const Packet& own, std::span<const Packet> reduced, const Output& output);
 
 void prepare_dense(const Plan& plan, const Step& step, const Memory& memory, void* send);
 void conclude_dense(const Plan& plan, const Step& step, const Memory& memory, void* workspace,

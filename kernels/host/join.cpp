@@ -5,6 +5,7 @@
 #include "balance.hpp"
 #include "host/host_stages.hpp"
 #include "host/split.hpp"
+#include "host/stream.hpp"
 #include "visit.hpp"
 
 namespace sparccl::host {
@@ -61,7 +62,8 @@ class Joiner {
  public:
   using A = Accumulator<T>;
 
-  Joiner(const SplitPlan& split, const Memory& memory, const Packet& own, const Output& output)
+  Joiner(const Simd& simd, const SplitPlan& split, const Memory& memory, const Packet& own,
+         const Output& output)
       : plan_(split.whole),
         memory_(memory),
         own_values_(static_cast<const Wire*>(own.values)),
@@ -69,7 +71,7 @@ class Joiner {
         output_(output),
         divisor_(static_cast<A>(plan_.divisor(output.reduction))) {
     std::fill_n(memory.sent_per_block, plan_.blocks(), 0u);
-    if (output.dense != nullptr) std::fill_n(static_cast<T*>(output.dense), plan_.count, T{});
+    if (output.dense != nullptr) write_zeros(simd, output.dense, plan_.count * sizeof(T));
   }
 
   void range(std::uint64_t begin, std::uint64_t end, const Packet& reduced) {
@@ -143,8 +145,8 @@ void judge(const SplitPlan& split, const Step& step, const Memory& memory, void*
   conclude(step, memory, workspace, check_reduced(split, memory, reduced), 0);
 }
 
-void join(const SplitPlan& split, const Memory& memory, void* workspace, void* scratch,
-          const Packet& own, std::span<const Packet> reduced, const Output& output) {
+void join(const Simd& simd, const SplitPlan& split, const Memory& memory, void* workspace,
+          void* scratch, const Packet& own, std::span<const Packet> reduced, const Output& output) {
   Report& report = *memory.report;
   if (static_cast<WorkspaceHeader*>(workspace)->verdict.kind != Verdict::Kind::sum) {
     report.written = fill_nan(split.whole, output);
@@ -152,7 +154,7 @@ void join(const SplitPlan& split, const Memory& memory, void* workspace, void* s
   }
   visit_floating(split.whole.type, [&]<class T>(Tag<T>) {
     visit_floating(split.whole.wire, [&]<class Wire>(Tag<Wire>) {
-      Joiner<T, Wire> joiner(split, memory, own, output);
+      Joiner<T, Wire> joiner(simd, split, memory, own, output);
       for (std::size_t r = 0; r < reduced.size(); ++r) {
         joiner.range(memory.bounds[r], memory.bounds[r + 1], reduced[r]);
       }

@@ -8,16 +8,12 @@
 #include <type_traits>
 
 #include "host/host_stages.hpp"
+#include "host/stream.hpp"
 #include "host/workspace.hpp"
 #include "visit.hpp"
 
 namespace sparccl::host {
 namespace {
-
-/// Results up to this size stay in the cache for whoever reads them next.
-constexpr std::size_t stream_from_bytes = std::size_t{1} << 20;
-
-constexpr std::size_t line_bytes = 64;
 
 template <class T, class Wire>
 class Merger {

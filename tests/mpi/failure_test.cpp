@@ -2,6 +2,7 @@
 #include <chrono>
 #include <memory>
 #include <thread>
+#include <tuple>
 #include <vector>
 
 #include "communicator.hpp"
@@ -109,6 +110,71 @@ TEST(MpiFailure, ATransferThatDoesNotEndIsGivenUp) {
   if (is_last) static_cast<void>(outcome(gather));  // ends, in time or with an error
   barrier();
 }
+
+/// The ways that a dense allreduce takes: few entries or many, within a node and around a ring;
+/// small sums of floats are MPI's own.
+class MpiReductionFailure : public testing::TestWithParam<std::tuple<int, std::size_t, DataType>> {
+ protected:
+  void SetUp() override {
+    if (world_size() == 1) GTEST_SKIP() << "one rank waits for nobody";
+  }
+
+  /// All have agreed, and then the last does not reduce. MPI keeps the buffers.
+  template <class Others>
+  void reduce_without_the_last(std::uint64_t timeout_ms, const Others& others) {
+    const int ranks_per_node = std::get<0>(GetParam());
+    const std::size_t count = std::get<1>(GetParam());
+    const DataType type = std::get<2>(GetParam());
+    static auto& kept = *new std::vector<std::vector<float>>;  // MPI may still write to them
+    kept.emplace_back(2 * count);
+    float* const data = kept.back().data();
+    Communicator communicator = mpi_communicator(
+        MPI_COMM_WORLD, {.timeout_ms = timeout_ms, .ranks_per_node = ranks_per_node});
+    Transport& transport = communicator.impl()->transport();
+    const auto reduce = [&] {
+      transport.all_reduce(data, data + count, count, type, Reduction::sum, nullptr);
+    };
+    std::vector<std::byte> greeting(static_cast<std::size_t>(communicator.size()) * 64);
+    transport.meet(greeting.data(), 64, nullptr);
+    const bool is_last = communicator.rank() == communicator.size() - 1;
+    if (!is_last) {
+      const auto start = std::chrono::steady_clock::now();
+      others(communicator, reduce);
+      EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5));
+      EXPECT_EQ(outcome(reduce).code, Result::invalid_usage);
+    }
+    barrier();
+    if (is_last) static_cast<void>(outcome(reduce));  // ends, in time or with an error
+    barrier();
+  }
+};
+
+TEST_P(MpiReductionFailure, IsGivenUpInTime) {
+  reduce_without_the_last(300, [](const Communicator&, const auto& reduce) {
+    const Outcome found = outcome(reduce);
+    EXPECT_TRUE(found.code == Result::timeout || found.code == Result::remote_error) << found;
+  });
+}
+
+TEST_P(MpiReductionFailure, IsAborted) {
+  reduce_without_the_last(0, [](Communicator& communicator, const auto& reduce) {
+    std::thread aborter([&] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+      if (communicator.rank() == 0) communicator.abort();
+    });
+    const Outcome found = outcome(reduce);
+    aborter.join();
+    EXPECT_EQ(found.code, communicator.rank() == 0 ? Result::aborted : Result::remote_error)
+        << found;
+  });
+}
+
+using Way = std::tuple<int, std::size_t, DataType>;
+INSTANTIATE_TEST_SUITE_P(Ways, MpiReductionFailure,
+                         testing::Values(Way{0, 1'000, DataType::int32},
+                                         Way{0, 1'000, DataType::float32},
+                                         Way{0, 3'000'000, DataType::int32},
+                                         Way{1, 3'000'000, DataType::float32}));
 
 TEST(MpiFailure, NullAndIntercommunicatorsAreRefused) {
   const auto refused = [](MPI_Comm comm) {

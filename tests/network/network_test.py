@@ -95,7 +95,8 @@ class Network(unittest.TestCase):
         self.assertIsNone(results.why_not(run_of(1, 4, 2), [20_000] * 4))
 
     def test_bad_words_are_refused_by_name(self):
-        for words, expected in (("--rates fast", "--rates: expected a rate from 1mbit to 1000gbit"),
+        for words, expected in (("--quick --hosts 2 4 8", "--quick brings its own --hosts, --rates and --count"),
+                                ("--rates fast", "--rates: expected a rate from 1mbit to 1000gbit"),
                                 ("--rates 1gbit 10", "--rates: expected a rate"),
                                 ("--rates 2000gbit", "--rates: expected a rate from 1mbit to 1000gbit"),
                                 ("--hosts 2 1", "--hosts: expected a whole number from 2 to 64, found '1'"),
@@ -107,6 +108,7 @@ class Network(unittest.TestCase):
                                 ("--delay-us -1", "--delay-us: expected a whole number from 0"),
                                 ("--density 5", "--density: expected a share above 0 and up to 1"),
                                 ("--density nan", "--density: expected a share above 0 and up to 1"),
+                                ("--paths hierarchical", "--paths: expected some of auto, dense"),
                                 ("--paths split,nosuch", "--paths: expected some of auto, dense"),
                                 ("--baseline nosuch", "--baseline: expected some of mpi, naive, gloo"),
                                 ("--json /no/such/file", "--json: cannot write /no/such/file"),
@@ -219,12 +221,28 @@ class Network(unittest.TestCase):
                 words = [sys.executable, str(BENCH / "run.py"), "--quick", "--build", folder]
                 with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
                     wait_until(marker.exists)
-                    running.send_signal(number)
+                    for _ in range(5):  # the first is the one that counts
+                        running.send_signal(number)
+                        time.sleep(0.02)
                     self.assertEqual(running.wait(timeout=60), 130)
             self.assertNotIn(topology.PREFIX, topology.run("ip", "netns", "list"))
             self.assertEqual(list(pathlib.Path("/tmp").glob(f"{topology.PREFIX}*")), [])
             wait_until(lambda: subprocess.run(["pgrep", "-f", "sleep 31415"], check=False,
                                               stdout=subprocess.DEVNULL).returncode != 0)  # fmt: skip
+
+    @unittest.skipIf(os.geteuid() != 0, "namespaces are root's")
+    def test_what_a_killed_run_left_is_ended(self):
+        try:
+            with topology.Network(2):
+                left = subprocess.Popen(["ip", "netns", "exec", topology.host(0), "sleep", "31416"])
+                scratch = pathlib.Path(f"/tmp/{topology.PREFIX}{2**22 + 1}")  # no process has that number
+                scratch.mkdir(exist_ok=True)
+                wait_until(lambda: topology.run("ip", "netns", "pids", topology.host(0)) != "")
+                topology.remove_leftovers()
+                self.assertEqual(left.wait(timeout=10), -signal.SIGKILL)
+                self.assertFalse(scratch.exists())
+        except (RuntimeError, OSError, topology.Busy) as error:
+            self.skipTest(f"no namespaces to be had here: {error}")
 
     @unittest.skipIf(os.geteuid() != 0, "namespaces are root's")
     def test_hosts_come_and_go(self):

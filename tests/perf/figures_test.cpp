@@ -84,6 +84,7 @@ TEST(Settings, PathsThatRanksForbid) {
   EXPECT_EQ(forbidden(Path::split, 8, 1, false), "");
   EXPECT_NE(forbidden(Path::hierarchical, 8, 1, false).find("found all 8 ranks on one"),
             std::string::npos);
+  EXPECT_NE(forbidden(Path::hierarchical, 8, 8, true).find("each of 8 alone"), std::string::npos);
   EXPECT_NE(forbidden(Path::hierarchical, 5, 2, false).find("5 ranks on 2 nodes"),
             std::string::npos);
 }

@@ -141,6 +141,18 @@ class Runs(unittest.TestCase):
         self.assertEqual(len(figures["rows"]), 4)
 
     @unittest.skipUnless(mpirun, "built without MPI")
+    def test_another_mpis_launcher(self):
+        """As its processes see it: they are one of two, but their MPI knows nothing of the other."""
+        for rank, said in ((0, "started as one of 2 processes"), (1, "")):
+            job = {"OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_RANK": str(rank)}
+            done = subprocess.run([options.program, "--transport", "mpi", "-b", "4K"], capture_output=True, text=True,
+                                  timeout=120, env={**os.environ, **job})
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertIn(said, done.stderr)
+            self.assertEqual(done.stderr != "", rank == 0, done.stderr)
+            self.assertEqual(done.stdout, "")
+
+    @unittest.skipUnless(mpirun, "built without MPI")
     def test_bad_input_of_processes(self):
         for words, expected in ((["-t", "2"], "-t with --transport mpi"),
                                 (["--transport", "local"], "mpirun has started 2 processes"),
@@ -242,7 +254,7 @@ class BadInput(unittest.TestCase):
             self.assertNotIn("GB/s", done.stdout)
 
     def test_json_to_stdout(self):
-        for name in ("-", "/dev/stdout"):
+        for name in ("-", "/dev/stdout", "/dev/fd/1"):
             done = perf(*QUICK, "-b", "4K", "--json", name)
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertEqual(len(json.loads(done.stdout)["rows"]), 2)
@@ -261,6 +273,18 @@ class BadInput(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertTrue(link.is_symlink())
         self.assertEqual(len({row["in_place"] for row in json.loads(file.read_text())["rows"]}), 2)
+        link.unlink()
+        link.symlink_to("/no/such/folder/file.json")
+        done = perf(*QUICK, "-b", "4K", "--json", link)
+        self.assertEqual(done.returncode, 2, "refused before anything is measured")
+        self.assertEqual(done.stdout, "")
+
+    def test_sizes_without_end_are_refused(self):
+        for words, expected in ((["-b", "4", "-e", "1T", "-i", "4"], "more than 100000 sizes"),
+                                (["-b", "4194303T"], "GiB left; use a smaller -e")):
+            done = perf(*QUICK, *words)
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertIn(expected, done.stderr)
 
     def test_a_json_file_appears_whole_or_not_at_all(self):
         file = options.scratch / "whole.json"

@@ -98,6 +98,7 @@ class Program(unittest.TestCase):
                    "--path", "dense", "--limit", 1e9, "--json", file, *(["--mpirun", mpirun[0]] if mpirun else []))
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         found = json.loads(file.read_text())
+        self.assertTrue(found["complete"])
         self.assertEqual([(c["transport"], c["density"]) for c in found["cells"]],
                          [(t, d) for t in transports for d in (0.01, 0.5)])
         for c in found["cells"]:
@@ -107,6 +108,31 @@ class Program(unittest.TestCase):
         for i, transport in enumerate(transports):  # where stderr is a file, a line each
             self.assertRegex(done.stderr.splitlines()[i],
                              rf"^{i + 1}/{len(transports)}: {transport}, 2 ranks, n = 1000, \d+ s so far$")
+
+    def test_what_was_measured_is_kept(self):
+        """When a later row cannot be: by a stand-in for sparccl_perf that only does the first."""
+        figures = {"transport": "local", "ranks": 2, "baselines": [],
+                   "rows": [{"count": 1000, "density": 0.5, "path": "dense", "path_reason": "", "speedup": 1,
+                             "time_us": {"median": 1}, "dense_time_us": {"median": 1}}]}
+        program, file = options.scratch / "first_row_only", options.scratch / "kept.json"
+        program.write_text("#!/bin/sh\nwhile [ $# -gt 0 ]; do\n  case $1 in -b) size=$2 ;; --json) file=$2 ;; esac\n"
+                           f"  shift\ndone\n[ $size = 4000 ] && echo '{json.dumps(figures)}' >\"$file\"\n")
+        program.chmod(0o755)
+        file.unlink(missing_ok=True)
+        done = run("--program", program, "--counts", "1e3,1e4", "--ranks", 2, "--densities", "0.5", "--transports",
+                   "local", "--json", file)
+        self.assertIn("ended with 1", done.stderr)
+        kept = json.loads(file.read_text())
+        self.assertEqual([c["count"] for c in kept["cells"]], [1000])
+        self.assertFalse(kept["complete"])
+
+    def test_json_through_a_link_leaves_the_link(self):
+        link, file = options.scratch / "link.json", options.scratch / "linked.json"
+        link.unlink(missing_ok=True)
+        link.symlink_to(file)
+        regret.write_whole(link, "text")
+        self.assertTrue(link.is_symlink())
+        self.assertEqual(file.read_text(), "text")
 
     def test_what_does_not_fit_gives_no_figure(self):
         done = run("--counts", "1e12", "--ranks", 2, "--densities", "0.5", "--transports", "local")

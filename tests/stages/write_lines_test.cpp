@@ -1,5 +1,6 @@
 // Whole cache lines past the caches: what is set moves, the rest becomes zero, nothing else
 // changes.
+#include <algorithm>
 #include <cstring>
 #include <random>
 #include <vector>
@@ -7,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "host/simd.hpp"
+#include "host/stream.hpp"
 #include "rig.hpp"
 
 namespace sparccl::test {
@@ -54,6 +56,29 @@ TEST(WriteLines, MovesWhatIsSetAndZeroesTheRest) {
       table->fence();
       ASSERT_EQ(std::memcmp(target.data(), expected.data(), expected.size()), 0) << table->name;
       ASSERT_EQ(source, Bytes(source.size(), std::byte{0})) << table->name << ": left behind";
+    }
+  }
+}
+
+/// Any address and length, nothing besides; short ones are not streamed.
+TEST(WriteZeros, ZeroesJustWhatItIsGiven) {
+  constexpr std::byte before{0xcc};
+  for (const host::Simd* table : tables()) {
+    for (const std::size_t bytes : {std::size_t{0}, std::size_t{3}, host::stream_from_bytes - 1,
+                                    host::stream_from_bytes, 3 * host::stream_from_bytes + 77}) {
+      for (const std::size_t skew : {0, 1, 63, 64}) {
+        Bytes memory(64 + skew + bytes + 64, before);
+        const std::size_t begin = 64 + skew;
+        host::write_zeros(*table, memory.data() + begin, bytes);
+        const auto wrong = [&](std::size_t from, std::size_t to, std::byte expected) {
+          return std::count_if(memory.begin() + static_cast<std::ptrdiff_t>(from),
+                               memory.begin() + static_cast<std::ptrdiff_t>(to),
+                               [&](std::byte found) { return found != expected; });
+        };
+        EXPECT_EQ(wrong(begin, begin + bytes, std::byte{0}), 0) << table->name << " " << bytes;
+        EXPECT_EQ(wrong(0, begin, before), 0) << table->name << " " << bytes;
+        EXPECT_EQ(wrong(begin + bytes, memory.size(), before), 0) << table->name << " " << bytes;
+      }
     }
   }
 }
