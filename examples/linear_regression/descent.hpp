@@ -19,16 +19,16 @@ enum class Method { dense, topk, regtopk };
 struct Setting {
   Method method = Method::regtopk;
   double density = 0.6;
-  double mu = 4;  ///< of RegTop-k
+  double mu = 4;                                        ///< of RegTop-k
   sparccl::DataType type = sparccl::DataType::float64;  ///< of gradients and weights; or float32
   double step = 0.01;
   std::size_t rounds = 2500;
 };
 
 struct Course {
-  std::vector<double> gap;          ///< [rounds] |w - w*|^2 after each
+  std::vector<double> gap;            ///< [rounds] |w - w*|^2 after each
   std::uint64_t entries_a_round = 0;  ///< that a worker sends
-  Eigen::VectorXd weights;          ///< at the end
+  Eigen::VectorXd weights;            ///< at the end
 };
 
 /// All workers start at problem.start() and take the mean of what they send. Throws sparccl::Error.

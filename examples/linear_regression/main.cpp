@@ -94,8 +94,8 @@ const json& run(study::Study& study, const Problem& problem, const Run& run) {
 void print(const study::Study& study, const std::vector<Setting>& settings, std::uint64_t seeds) {
   std::printf("# |w - w*|^2, mean of the last 100 rounds, of %llu seeds\n",
               static_cast<unsigned long long>(seeds));
-  std::printf("# %-8s %-8s %8s %6s %10s %10s %10s %14s\n", "type", "method", "density", "mu", "best",
-              "median", "worst", "below 1e-9");
+  std::printf("# %-8s %-8s %8s %6s %10s %10s %10s %14s\n", "type", "method", "density", "mu",
+              "best", "median", "worst", "below 1e-9");
   for (const Setting& setting : settings) {
     std::vector<double> ends;
     for (std::uint64_t seed = 0; seed < seeds; ++seed) {

@@ -40,10 +40,17 @@ void Progress::show(double share) {
   shown_ = now;
   const double took = Seconds(now - start_).count();
   const double done = static_cast<double>(begun_ - 1) + share;
-  std::string line = "[" + std::to_string(begun_) + "/" + std::to_string(runs_) + "] " + what_ +
-                     ", " + minutes(took) + " so far";
+  char where[64];
+  std::snprintf(where, sizeof(where), "[%zu/%zu] ", begun_, runs_);
+  std::string line = where;
+  line += what_;
+  line += ", ";
+  line += minutes(took);
+  line += " so far";
   if (done >= 1) {
-    line += ", about " + minutes(took / done * (static_cast<double>(runs_) - done)) + " to go";
+    line += ", about ";
+    line += minutes(took / done * (static_cast<double>(runs_) - done));
+    line += " to go";
   }
   std::fprintf(stderr, terminal_ ? "\r\033[K%s" : "%s\n", line.c_str());
   std::fflush(stderr);

@@ -33,8 +33,9 @@ Study::Study(std::filesystem::path file, json about)
     std::ifstream stream(file_);
     const json found = json::parse(stream, nullptr, false);
     if (!found.is_object() || !found.contains("about") || !found.contains("runs")) {
-      refuse(file_, "expected what an earlier study wrote, found something else: remove it, or name "
-                    "another file");
+      refuse(file_,
+             "expected what an earlier study wrote, found something else: remove it, or name "
+             "another file");
     }
     if (found["about"] != content_["about"]) {
       refuse(file_, "is of another study (" + found["about"].dump() + ", this is " +

@@ -1,7 +1,7 @@
-// The papers' toy (arXiv 2409.14893): logistic regression on two points, (100, 1) and (-100, 1), one on
-// each of two workers, of whose two gradient entries each sends one. The first entries are large and
-// cancel; the second are small and agree. Top-k sends the first and stands still until the residual
-// of the second outgrows them; RegTop-k has seen that they cancel.
+// The papers' toy (arXiv 2409.14893): logistic regression on two points, (100, 1) and (-100, 1),
+// one on each of two workers, of whose two gradient entries each sends one. The first entries are
+// large and cancel; the second are small and agree. Top-k sends the first and stands still until
+// the residual of the second outgrows them; RegTop-k has seen that they cancel.
 #include <sparccl/sparccl.hpp>
 
 #include <CLI/CLI.hpp>
@@ -103,7 +103,9 @@ int main(int argc, char** argv) {
   std::string file;
   CLI::App app("Logistic regression on two points that two workers hold: dense, Top-k, RegTop-k.");
   app.add_option("--step", settings.step, "of the descent")->capture_default_str();
-  app.add_option("--mu", settings.mu, "of RegTop-k")->check(CLI::Range(0.0, 1e30))->capture_default_str();
+  app.add_option("--mu", settings.mu, "of RegTop-k")
+      ->check(CLI::Range(0.0, 1e30))
+      ->capture_default_str();
   app.add_option("--rounds", settings.rounds, "of the descent")
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();

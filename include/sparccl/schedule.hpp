@@ -29,9 +29,9 @@ class DgcWarmup {
   std::size_t stages_;
 };
 
-/// Accordion (arXiv 2010.16248, algorithm 1): sends much while the gradient's norm changes fast (the
-/// paper's critical regimes) or the learning rate falls, and little otherwise. Looks once an interval,
-/// which is ten epochs in the paper.
+/// Accordion (arXiv 2010.16248, algorithm 1): sends much while the gradient's norm changes fast
+/// (the paper's critical regimes) or the learning rate falls, and little otherwise. Looks once an
+/// interval, which is ten epochs in the paper.
 class Accordion {
  public:
   /// threshold: the least relative change of the norm that counts as fast; 0.5 in the paper.
@@ -41,9 +41,9 @@ class Accordion {
   /// Of the interval at hand; at first the high one.
   [[nodiscard]] double density() const noexcept { return critical_ ? high_density_ : low_density_; }
 
-  /// An interval ends. norm: of the gradient summed over the interval (or of its last result: what the
-  /// ranks share, such as what a call returned), >= 0, the same bits on every rank. A norm that is not
-  /// finite counts as fast. Returns the density of the next interval.
+  /// An interval ends. norm: of the gradient summed over the interval (or of its last result: what
+  /// the ranks share, such as what a call returned), >= 0, the same bits on every rank. A norm that
+  /// is not finite counts as fast. Returns the density of the next interval.
   double end_interval(double norm, bool learning_rate_falls = false) noexcept {
     const double change = std::abs(norm - last_norm_);
     critical_ = learning_rate_falls || !has_last_ || !(change < threshold_ * last_norm_);
