@@ -6,6 +6,10 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+
+from files import why_not_written  # noqa: E402
+
 
 def refuse(text):
     """Exit code 2, which is not that of predictions that are off."""
@@ -26,15 +30,9 @@ def reading(path, what):
 
 
 def require_writable(flag, path):
-    """Tried, since permissions alone do not tell."""
-    existed = os.path.lexists(path)  # a link that leads nowhere is somebody's, too
-    try:
-        with open(path, "a"):
-            pass
-    except OSError as error:
-        refuse(f"{flag}: cannot write {path}: {error.strerror}")
-    if not existed:
-        os.unlink(path)
+    why = why_not_written(path)
+    if why:
+        refuse(f"{flag}: cannot write {path}: {why}")
 
 
 class Plan:

@@ -17,10 +17,13 @@ import sys
 import tempfile
 import time
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
 import launch
 import link
 import results
 import topology
+from files import why_not_written, write_whole
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ENDING = 15  # seconds
@@ -132,19 +135,6 @@ def arguments(words):
     if why:
         parser.error(f"--plot: {why}")
     return found
-
-
-def why_not_written(path):
-    """Tried, since permissions alone do not tell."""
-    existed = os.path.lexists(path)  # a link that leads nowhere is somebody's, too
-    try:
-        with open(path, "ab"):
-            pass
-    except OSError as error:
-        return error.strerror
-    if not existed:
-        path.unlink()
-    return None
 
 
 def why_not_drawn(path):
@@ -272,7 +262,7 @@ def write(options, runs, failures):
     """After each case: who interrupts this keeps what is there."""
     found = about_here(options) | {"runs": runs, "not_measured": failures}
     if runs and options.json:
-        options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        write_whole(options.json, json.dumps(found, indent=1) + "\n")
     if runs and options.plot:
         import plot  # pylint: disable=import-outside-toplevel
 

@@ -20,6 +20,10 @@ import sys
 import tempfile
 import time
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from files import why_not_written, write_whole  # noqa: E402
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 GRID = {"ranks": [2, 4, 8], "counts": [10**3, 10**4, 10**5, 10**6, 10**7, 10**8],
         "densities": [0.0001, 0.001, 0.01, 0.1, 0.5]}
@@ -109,19 +113,6 @@ def parse():
     if why:
         parser.error(f"--json: cannot write {options.json}: {why}")
     return options
-
-
-def why_not_written(path):
-    """Tried, since permissions alone do not tell."""
-    existed = os.path.lexists(path)  # a link that leads nowhere is somebody's, too
-    try:
-        with open(path, "ab"):
-            pass
-    except OSError as error:
-        return error.strerror
-    if not existed:
-        path.unlink()
-    return None
 
 
 def calls(entries, most):
@@ -292,16 +283,6 @@ def save(options, cells):
         "command": " ".join(sys.argv), "path": options.path, "runs": options.runs, "complete": len(cells) == of,
         "limit_percent": options.limit, "worst": worst(cells, TO_DENSE), "worst_to_mpi": worst(cells, TO_MPI),
         "cells": cells}, indent=1) + "\n")
-
-
-def write_whole(path, text):
-    """Another file takes a file's place when it is whole. A link, a pipe or a device is written to itself."""
-    if path.is_symlink() or (path.exists() and not path.is_file()):
-        path.write_text(text)
-        return
-    part = path.with_name(path.name + ".part")
-    part.write_text(text)
-    part.replace(path)
 
 
 def main():
