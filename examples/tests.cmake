@@ -13,15 +13,7 @@ if(SPARCCL_EXAMPLES_CUDA)
     TIMEOUT 300)
 endif()
 
-# Open MPI, before and from version 5, wants to be told of root and of more ranks than cores. What MPI
-# never frees is not ours, and only whole stacks tell whose it is.
-set(environment
-  OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-  OMPI_MCA_rmaps_base_oversubscribe=1 PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe
-  OMPI_MCA_hwloc_base_binding_policy=none PRTE_MCA_hwloc_default_binding_policy=none
-  OMP_NUM_THREADS=1
-  ASAN_OPTIONS=fast_unwind_on_malloc=0
-  LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/mpi/lsan.supp:print_suppressions=0)
+set(environment ${SPARCCL_MPI_TEST_ENVIRONMENT} OMP_NUM_THREADS=1)
 
 set(mpirun "")
 if(SPARCCL_HAVE_MPI)
