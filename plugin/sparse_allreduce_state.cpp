@@ -10,6 +10,7 @@ StateCopy SparseAllreduce::Impl::state() const {
   communicator_->backend().finish_all();
   StateCopy state = copy_state(communicator_->backend(), plan_, memory_);
   state.path = path_;
+  state.at_rest = route_ != nullptr && route_->at_rest();
   if (choice_ && !choice_->settled()) state.path = Path::automatic;  // the history is the trial's
   return state;
 }
@@ -32,6 +33,7 @@ void SparseAllreduce::Impl::adopt(StateCopy state) {
   memory_ = memory;
   choice_.reset();
   take_route(path, std::move(route));
+  if (state.at_rest && path == state.path && route_ != nullptr) route_->resume_at_rest();
   loaded_ranges_ = ranges;
 }
 

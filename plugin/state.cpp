@@ -35,8 +35,9 @@ struct Header {
   std::int32_t distortion;
   std::int32_t rank;
   std::int32_t world_size;
-  std::int32_t path;
-  std::uint32_t ranges;  // numbers: 2 P + 1 or none
+  std::uint16_t path;
+  std::uint16_t at_rest;  // 0 or 1
+  std::uint32_t ranges;   // numbers: 2 P + 1 or none
 };
 static_assert(sizeof(Header) == 64 && std::is_trivially_copyable_v<Header>);
 
@@ -257,7 +258,8 @@ void write_state(std::ostream& out, const StateOwner& owner, const StateCopy& st
                          static_cast<std::int32_t>(plan.distortion),
                          plan.rank,
                          plan.world_size,
-                         static_cast<std::int32_t>(state.path),
+                         static_cast<std::uint16_t>(state.path),
+                         static_cast<std::uint16_t>(state.at_rest ? 1 : 0),
                          static_cast<std::uint32_t>(state.ranges.size())};
   Checksum checksum;
   const auto write = [&](const void* data, std::size_t bytes) {
@@ -327,9 +329,10 @@ StateCopy read_state(std::istream& in, std::uint64_t bytes, const std::filesyste
   if (header.entries > plan.count) {
     reject(path, "entries of the history", "at most the count", header.entries);
   }
-  if (header.path < 0 || header.path > static_cast<std::int32_t>(Path::hierarchical)) {
+  if (header.path > static_cast<std::uint16_t>(Path::hierarchical)) {
     reject(path, "path", "0 to 4", header.path);
   }
+  if (header.at_rest > 1) reject(path, "residual at rest", "0 or 1", header.at_rest);
   if (header.ranges != 0 && header.ranges != range_numbers(plan)) {
     reject(path, "numbers of the ranges", range_numbers(plan), header.ranges);
   }
@@ -343,6 +346,7 @@ StateCopy read_state(std::istream& in, std::uint64_t bytes, const std::filesyste
   StateCopy state = make_copy(plan, entries, header.ranges);
   state.step = header.step;
   state.path = static_cast<Path>(header.path);
+  state.at_rest = header.at_rest == 1;
   for (const auto& part : parts_of(state)) reader.read(part.data(), part.size());
   const std::uint64_t computed = reader.checksum();
   std::uint64_t stored = 0;

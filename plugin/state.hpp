@@ -33,6 +33,7 @@ struct StateCopy {
   std::vector<std::uint16_t> offsets;
   std::vector<std::byte> ratios;
   Path path = Path::allgather;        // whose history it is; automatic: of none
+  bool at_rest = false;               // of Path::dense: the residual was sent, and stays
   std::vector<std::uint64_t> ranges;  // of Path::split: [P + 1] bounds, [P] demand; else empty
 };
 

@@ -4,9 +4,10 @@
 namespace sparccl {
 namespace {
 
-/// Once the residual is known to be zero, a step is the transport's allreduce and nothing else. The
-/// other form of a step, which reads the residual, moves the same bytes: ranks need not agree on
-/// it.
+/// Once the residual was sent, a step is the transport's allreduce and nothing else: a gradient
+/// travels as it is, so that nothing is added to what the rounding of a 16-bit sum left over, which
+/// stays in the residual. The other form of a step, which reads the residual, moves the same bytes:
+/// ranks need not agree on it.
 class DenseRoute final : public Route {
  public:
   DenseRoute(const RouteContext& tensor, const Plan& plan, const Options& options)
@@ -24,14 +25,20 @@ class DenseRoute final : public Route {
     return {wire_bytes_, tensor_bytes(), scratch_bytes_ + tensor_bytes()};
   }
 
-  void enter(Stream) override { residual_ = Residual::unknown; }
+  void enter(Stream) override {
+    residual_ = resumed_ ? Residual::at_rest : Residual::unknown;
+    resumed_ = false;
+  }
+
+  bool at_rest() const override { return residual_ == Residual::at_rest || was_sent(); }
+  void resume_at_rest() override { resumed_ = true; }
 
   int exchanges() const noexcept override { return 1; }
   Transport& transport(int) override { return tensor_.transport(); }
 
   void prepare(int, const Run& run) override {
-    look_at_report();
-    direct_ = residual_ == Residual::zero && run.step.scale == 1.0 && !needs_verdict_;
+    if (was_sent()) residual_ = Residual::at_rest;
+    direct_ = residual_ == Residual::at_rest && run.step.scale == 1.0 && !needs_verdict_;
     if (direct_) return;
     tensor_.observer.timed(Stage::accumulate, [&] {
       backend().prepare_dense(plan_, run.step, tensor_.memory, sum_.get());
@@ -67,14 +74,16 @@ class DenseRoute final : public Route {
 
  private:
   /// sent: a step that sends all of it is under way or done.
-  enum class Residual { unknown, sent, zero };
+  enum class Residual { unknown, sent, at_rest };
 
-  /// Of types that travel as they are, nothing is left over: once a step with a sum is done, the
-  /// residual is zero. On a device the report may tell of it some steps later, one number after the
-  /// other: this one alone says that there was a step, and that it had a sum.
-  void look_at_report() {
-    if (residual_ != Residual::sent || plan_.type != plan_.accumulator()) return;
-    if (tensor_.memory.report->entries > entries_before_) residual_ = Residual::zero;
+  /// Whether a step that sent the residual is done, and had a sum: its entries say both. On a
+  /// device the report may tell of it some steps later, which would change the bits of a 16-bit
+  /// result from run to run: there such a residual is sent with every step.
+  [[nodiscard]] bool was_sent() const {
+    const bool nothing_left = plan_.type == plan_.accumulator();
+    return residual_ == Residual::sent &&
+           (nothing_left || !tensor_.communicator.asynchronous()) &&
+           tensor_.memory.report->entries > entries_before_;
   }
 
   /// The stages of this path need no more of a workspace than its header.
@@ -97,6 +106,7 @@ class DenseRoute final : public Route {
   Backend::Buffer sum_;  // [count] type
   Residual residual_ = Residual::unknown;
   std::uint64_t entries_before_ = 0;  // of the report, when a step that sends it was enqueued
+  bool resumed_ = false;
   bool direct_ = false;
 };
 

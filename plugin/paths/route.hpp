@@ -55,6 +55,11 @@ class Route {
   /// this route looks for it. Nothing of it is lost.
   virtual void enter(Stream) {}
 
+  /// Whether the residual was sent and what rounding left of it stays; part of a saved state. After
+  /// resume_at_rest(), which comes before enter(), it is so from the first step on.
+  [[nodiscard]] virtual bool at_rest() const { return false; }
+  virtual void resume_at_rest() {}
+
   [[nodiscard]] virtual int exchanges() const noexcept = 0;
   /// The one that carries out an exchange, for those who group them.
   [[nodiscard]] virtual Transport& transport(int exchange) = 0;

@@ -1,6 +1,10 @@
 // Density 1 is the dense allreduce, bit for bit with exactly representable inputs. Zeros compare by
 // value: a dense sum of -0 is -0, a sparse one is scattered into +0.
+#include <filesystem>
 #include <limits>
+#include <string>
+
+#include <unistd.h>
 
 #include <gtest/gtest.h>
 
@@ -69,6 +73,70 @@ TEST(DensityOne, EqualsTheDenseAllreduceOfRealNumbers) {
                   to_doubles(type, buffer.data(), shape.count));
       });
     }
+  }
+}
+
+/// 16-bit gradients: the first step sends the residual, whose rounding stays where it is while the
+/// others are the dense allreduce; another path finds it there.
+TEST(DensePath, LeavesTheRoundingOfTheResidualInPeace) {
+  std::mt19937_64 random(203);
+  for (const DataType type : {DataType::float16, DataType::bfloat16}) {
+    Shape shape{.ranks = 3, .count = 3'000, .k = 30, .type = type, .wire = type};
+    SCOPED_TRACE(describe(shape));
+    World world(shape);
+    for (int t = 0; t < 2; ++t) static_cast<void>(world.step(random_gradients(shape, random)));
+    world.each([](SparseAllreduce& tensor, int) { tensor.set_path(Path::dense); });
+    static_cast<void>(world.step(random_gradients(shape, random)));
+    const auto rounding = world.residuals();
+    ASSERT_NE(rounding, std::vector<Vector>(3, Vector(shape.count)));
+    for (int t = 0; t < 2; ++t) {
+      const auto gradients = random_gradients(shape, random);
+      const auto results = world.step(gradients);
+      ASSERT_EQ(world.residuals(), rounding);
+      on_each(world.communicators(), [&](Communicator& communicator) {
+        Bytes buffer = to_bytes(type, gradients[static_cast<std::size_t>(communicator.rank())]);
+        communicator.all_reduce(buffer.data(), buffer.data(), shape.count, type, shape.reduction);
+        EXPECT_EQ(results[0], buffer);
+      });
+    }
+    world.each([](SparseAllreduce& tensor, int) { tensor.set_path(Path::allgather); });
+    const auto zeros = std::vector<Vector>(3, Vector(shape.count));
+    static_cast<void>(world.step(zeros));
+    const auto rest = world.residuals();
+    for (std::size_t r = 0; r < rest.size(); ++r) {
+      std::size_t sent = 0;
+      for (std::size_t i = 0; i < shape.count; ++i) sent += rest[r][i] != rounding[r][i] ? 1 : 0;
+      EXPECT_EQ(sent, shape.k) << "rank " << r;
+    }
+  }
+}
+
+/// A state that is saved then says that the residual is at rest: it is not sent once more.
+TEST(DensePath, ResumesWithTheResidualAtRest) {
+  std::mt19937_64 random(204);
+  Shape shape{.ranks = 2,
+              .count = 3'000,
+              .k = 30,
+              .type = DataType::bfloat16,
+              .wire = DataType::bfloat16};
+  World whole(shape);
+  static_cast<void>(whole.step(random_gradients(shape, random)));
+  whole.each([](SparseAllreduce& tensor, int) { tensor.set_path(Path::dense); });
+  static_cast<void>(whole.step(random_gradients(shape, random)));
+  const std::string file = testing::TempDir() + "sparccl_dense_" + std::to_string(getpid());
+  const auto of = [&](int rank) { return file + "_" + std::to_string(rank); };
+  whole.each([&](SparseAllreduce& tensor, int rank) { tensor.save(of(rank)); });
+  shape.path = Path::dense;
+  World resumed(shape);
+  resumed.each([&](SparseAllreduce& tensor, int rank) {
+    tensor.load(of(rank));
+    std::filesystem::remove(of(rank));
+  });
+  const auto rounding = resumed.residuals();
+  for (int t = 0; t < 2; ++t) {
+    const auto gradients = random_gradients(shape, random);
+    ASSERT_EQ(resumed.step(gradients), whole.step(gradients));
+    ASSERT_EQ(resumed.residuals(), rounding);
   }
 }
 

@@ -171,7 +171,8 @@ TEST_F(StateFile, Forged) {
     expect_refused(forge(12, bytes), "bytes of the name " + std::to_string(bytes));
   }
   expect_refused(forge(8, std::uint32_t{1}), "format version", {"version"});
-  expect_refused(forge(56, std::int32_t{5}), "path", {"path"});
+  expect_refused(forge(56, std::uint16_t{5}), "path", {"path"});
+  expect_refused(forge(58, std::uint16_t{2}), "at rest, but how", {"at rest"});
   expect_refused(forge(60, std::uint32_t{1}), "ranges", {"ranges"});
   expect_refused(forge(60, std::uint32_t{5}), "ranges that are not there", {"bytes"});
 }
