@@ -60,6 +60,26 @@ set_tests_properties(examples.train_mnist PROPERTIES
   PROCESSORS 2
   TIMEOUT 1200)
 
+# A Python with matplotlib may be another one than CMake's.
+set(plot "")
+foreach(python python3 /usr/bin/python3)
+  execute_process(COMMAND ${python} -c "import matplotlib" RESULT_VARIABLE status OUTPUT_QUIET ERROR_QUIET)
+  if(status EQUAL 0)
+    set(plot --plot ${python} ${CMAKE_CURRENT_SOURCE_DIR}/plot_study.py)
+    break()
+  endif()
+endforeach()
+set(study ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/train_mnist/study_test.py
+  --program $<TARGET_FILE:train_mnist>)
+add_test(NAME examples.mnist_study
+  COMMAND ${study} --scratch ${CMAKE_CURRENT_BINARY_DIR}/mnist_study ${plot})
+add_test(NAME examples.mnist_study_of_digits
+  COMMAND ${study} --scratch ${CMAKE_CURRENT_BINARY_DIR}/mnist_study_of_digits --robust)
+set_tests_properties(examples.mnist_study examples.mnist_study_of_digits PROPERTIES
+  LABELS examples
+  PROCESSORS 2
+  TIMEOUT 1200)
+
 add_test(NAME examples.train_mnist_cuda_mlp COMMAND mnist_cuda_mlp_test)
 set_tests_properties(examples.train_mnist_cuda_mlp PROPERTIES
   LABELS examples

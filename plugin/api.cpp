@@ -49,6 +49,12 @@ void SparseAllreduce::set_k(std::uint64_t k) {
   impl_->set_options(options);
 }
 
+void SparseAllreduce::set_mu(double mu) {
+  Options options = impl_->options();
+  options.mu = mu;
+  impl_->set_options(options);
+}
+
 void SparseAllreduce::set_path(Path path) {
   Options options = impl_->options();
   options.path = path;

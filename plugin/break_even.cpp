@@ -7,16 +7,18 @@
 namespace sparccl {
 namespace {
 
-/// sparse_wins(value) holds below a point between low and high, both > 0.
+/// sparse_wins(value) changes once at most between low and high, both > 0.
 template <class Wins>
 BreakEven bisect(double low, double high, const Wins& sparse_wins) {
-  if (!sparse_wins(low)) return {BreakEven::Kind::dense_wins, 0};
-  if (sparse_wins(high)) return {BreakEven::Kind::sparse_wins, 0};
+  const bool first = sparse_wins(low);
+  if (sparse_wins(high) == first) {
+    return {first ? BreakEven::Kind::sparse_wins : BreakEven::Kind::dense_wins, 0};
+  }
   while (high > low * (1 + 1e-9)) {
     const double middle = std::sqrt(low) * std::sqrt(high);
-    (sparse_wins(middle) ? low : high) = middle;
+    (sparse_wins(middle) == first ? low : high) = middle;
   }
-  return {BreakEven::Kind::at, low};
+  return {first ? BreakEven::Kind::at : BreakEven::Kind::above, low};
 }
 
 bool sparse_wins(const Costs& costs, const Workload& workload) {

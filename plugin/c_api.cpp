@@ -258,6 +258,10 @@ sparcclResult_t sparcclTensorSetDensity(sparcclTensor_t tensor, double density) 
   return guard([&] { registry().find(tensor).allreduce->set_density(density); });
 }
 
+sparcclResult_t sparcclTensorSetMu(sparcclTensor_t tensor, double mu) {
+  return guard([&] { registry().find(tensor).allreduce->set_mu(mu); });
+}
+
 sparcclResult_t sparcclTensorSetPath(sparcclTensor_t tensor, sparcclPath_t path) {
   return guard([&] {
     const Tensor found = registry().find(tensor);

@@ -47,35 +47,56 @@ void gather(Prediction& into, const Link& link, double ranks, double bytes) {
   into.bytes += (ranks - 1) * bytes;
 }
 
-Prediction dense(const Costs& costs, const Workload& workload) {
+double tensor_bytes(const Workload& workload) {
+  return static_cast<double>(workload.count) * static_cast<double>(size_of(workload.type));
+}
+
+/// The call's own exchange, in which all ranks hear of each other.
+double meet(const Costs& costs, const Workload& workload) {
+  return rounds(workload.world_size) * costs.network.latency;
+}
+
+/// A ring that nothing else holds up.
+Prediction ideal_dense(const Costs& costs, const Workload& workload) {
   const double ranks = workload.world_size;
-  const double bytes =
-      static_cast<double>(workload.count) * static_cast<double>(size_of(workload.type));
-  const double meet = rounds(ranks) * costs.network.latency;
   Prediction p;
   p.bytes = dense_bytes(workload);
-  if (ranks == 1) return p;
-  const double wire = p.bytes * costs.network.per_byte();
-  const double sums = (ranks - 1) / ranks * bytes * costs.stages.reduction;
-  if (costs.dense.curve.points.empty() || costs.dense.ranks != workload.world_size) {
-    p.latency = meet + 2 * rounds(ranks) * costs.network.latency;
-    p.transfer = wire;
-    p.compute = sums;
-    return p;
-  }
-  // As it was measured, but for bytes that take another time now. What it is made of is a guess.
+  p.latency = meet(costs, workload) + 2 * rounds(ranks) * costs.network.latency;
+  p.transfer = p.bytes * costs.network.per_byte();
+  p.compute = (ranks - 1) / ranks * tensor_bytes(workload) * costs.stages.reduction;
+  return p;
+}
+
+/// Seconds as measured by workload.world_size ranks, but for bytes that take another time now.
+double measured_dense(const Costs& costs, const Workload& workload) {
   const Curve& curve = costs.dense.curve;
+  const double sent = dense_bytes(workload);
   const double fixed = curve.points.front().seconds;
-  const double each = std::max(0.0, curve.at(bytes) - fixed) / p.bytes;
+  const double each = std::max(0.0, curve.at(tensor_bytes(workload)) - fixed) / sent;
   const double then = costs.dense.seconds_per_byte;
   const double now = costs.network.seconds_per_byte;
   const Link before{.seconds_per_byte = then};
   const double changed =
       each >= then ? root_of_squares(now, before.copies_of(each)) : each * now / then;
-  const double total = fixed + p.bytes * changed;
-  p.transfer = std::min(wire, total);
-  p.compute = std::min(sums, total - p.transfer);
-  p.latency = meet + total - p.transfer - p.compute;
+  return meet(costs, workload) + fixed + sent * changed;
+}
+
+/// The measurement, and at another number of ranks the ideal times what the measurement was of it:
+/// ranks that share cores, or a library that is no ring, are so there too. What of it is latency is
+/// a guess.
+Prediction dense(const Costs& costs, const Workload& workload) {
+  if (workload.world_size == 1) return {};
+  Prediction p = ideal_dense(costs, workload);
+  if (costs.dense.curve.points.empty() || costs.dense.ranks < 2) return p;
+  Workload measured = workload;
+  measured.world_size = costs.dense.ranks;
+  double total = measured_dense(costs, measured);
+  if (measured.world_size != workload.world_size) {
+    total *= p.seconds() / ideal_dense(costs, measured).seconds();
+  }
+  p.transfer = std::min(p.transfer, total);
+  p.compute = std::min(p.compute, total - p.transfer);
+  p.latency = total - p.transfer - p.compute;
   return p;
 }
 

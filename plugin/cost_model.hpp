@@ -78,7 +78,7 @@ struct Machine {
 /// What a dense allreduce of the transport took.
 struct DenseCosts {
   Curve curve;                  ///< over bytes of the tensor; empty: not measured
-  int ranks = 0;                ///< by so many ranks
+  int ranks = 0;                ///< by so many ranks; for others it is scaled
   double seconds_per_byte = 0;  ///< Link::seconds_per_byte of the network then
 };
 
@@ -155,11 +155,12 @@ inline constexpr double worthwhile = 0.9;
 
 /// Where the fastest sparse path takes as long as the dense one.
 struct BreakEven {
-  enum class Kind { at, sparse_wins, dense_wins };  ///< at value, or always
+  /// Sparse wins below `value`; above it, where it sends more bytes in fewer messages; or one always.
+  enum class Kind { at, above, sparse_wins, dense_wins };
   Kind kind = Kind::dense_wins;
   double value = 0;
 };
-/// Bandwidth of the network in bytes per second: below it sparse wins.
+/// Bandwidth of the network in bytes per second.
 [[nodiscard]] BreakEven break_even_bandwidth(const Costs& costs, const Workload& workload);
 /// Share of the entries: below it sparse wins.
 [[nodiscard]] BreakEven break_even_density(const Costs& costs, const Workload& workload);

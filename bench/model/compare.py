@@ -121,7 +121,7 @@ class Comparison:
             name = f"break-even of {case[0]} hosts, {case[1]} entries, {100 * case[2]:g} %"
             if measured is None or predicted["kind"] != "at":
                 side = "; ".join(f"{rate:.4g} Gbit/s: {ratio:.3g} x" for rate, ratio in sorted(points))
-                print(f"{name}: not inside the rates measured ({side}); predicted: {predicted}")
+                print(f"{name}: not inside the rates measured ({side}); predicted: {in_words(predicted)}")
                 continue
             self.tell(case[0], name, 8e-9 * predicted["bytes_per_second"], measured,
                       lambda gbps: f"{gbps:.4g} Gbit/s")
@@ -131,6 +131,14 @@ class Comparison:
         self.errors.setdefault(hosts, []).append(abs(error))
         mark = "" if abs(error) <= self.within else "   <-- off"
         print(f"{name}: predicted {show(predicted)}, measured {show(measured)}, {100 * error:+.1f} %{mark}")
+
+
+def in_words(even):
+    """What sparccl_plan says of a break-even bandwidth."""
+    if even["kind"] in ("at", "above"):
+        side = "below" if even["kind"] == "at" else "above"
+        return f"sparse is faster {side} {8e-9 * even['bytes_per_second']:.4g} Gbit/s"
+    return ("sparse" if even["kind"] == "sparse_wins" else "dense") + " is always faster"
 
 
 def summed_up(errors, within):

@@ -26,8 +26,16 @@ const Names<DataType> types = {{"half", DataType::float16},
                                {"bfloat16", DataType::bfloat16},
                                {"float", DataType::float32},
                                {"double", DataType::float64}};
-const Names<DataType> other_type_names = {
-    {"float16", DataType::float16}, {"float32", DataType::float32}, {"float64", DataType::float64}};
+const Names<std::string> other_type_names = {
+    {"float16", "half"}, {"float32", "float"}, {"float64", "double"}};
+/// nccl-tests' name of a type, whichever was given.
+std::string usual_name(const std::string& word) {
+  for (const auto& [name, usual] : other_type_names) {
+    if (name == word) return usual;
+  }
+  return word;
+}
+
 const Names<Reduction> reductions = {{"sum", Reduction::sum}, {"avg", Reduction::avg}};
 const Names<Path> paths = {{"auto", Path::automatic},
                            {"dense", Path::dense},
@@ -192,7 +200,9 @@ void understand(const Words& words, Settings& s) {
   s.threads = given("-t", words.threads, "2 ranks (1 with --transport nccl)");
   s.gpus = given("-g", words.gpus, "1 GPU a thread");
   s.sizes = sizes_of(words);
-  s.types = find_all(types, words.types, "-d");
+  std::vector<std::string> names;
+  for (const std::string& word : words.types) names.push_back(usual_name(word));
+  s.types = find_all(types, names, "-d");
   s.reductions = find_all(reductions, words.reductions, "-o");
   s.paths = find_all(paths, words.paths, "--path");
   s.every_path = std::ranges::find(words.paths, "all") != words.paths.end();
@@ -202,11 +212,7 @@ void understand(const Words& words, Settings& s) {
                      std::to_string(words.average));
   }
   s.average = static_cast<Average>(words.average);
-  if (!words.wire.empty()) {
-    Names<DataType> known = types;
-    known.insert(known.end(), other_type_names.begin(), other_type_names.end());
-    s.wire = find(known, words.wire, "--wire");
-  }
+  if (!words.wire.empty()) s.wire = find(types, usual_name(words.wire), "--wire");
   if (words.place != "out" && words.place != "in" && words.place != "both") {
     throw UsageError("--place: expected out, in or both, found '" + words.place + "'");
   }
@@ -274,9 +280,15 @@ std::optional<Settings> parse(int argc, const char* const* argv) {
     throw UsageError(std::string(error.what()) + "; --help lists the flags");
   }
   s.command = joined(argc, argv);
+  if (app.count("--json") != 0 && s.json.empty()) {
+    throw UsageError("--json: expected a file, or - for stdout, found nothing");
+  }
   if (is_stdout(s.json)) s.json = "-";
   understand(words, s);
   require_sense(s);
+  if (app.count("--calibration") != 0 && std::ranges::find(s.paths, Path::automatic) == s.paths.end()) {
+    throw UsageError("--calibration: expected --path auto, which alone goes by it; leave it out");
+  }
   return s;
 }
 

@@ -1,5 +1,6 @@
 #include "plan_report.hpp"
 
+#include <algorithm>
 #include <cstdio>
 
 #include <nlohmann/json.hpp>
@@ -29,8 +30,15 @@ std::string show_ranks(int ranks) {
 
 /// Whether the model has the dense path from a measurement of the whole, whose "latency" is then
 /// what neither bytes nor sums explain.
-bool dense_is_measured(const Costs& costs, const Workload& workload) {
-  return !costs.dense.curve.points.empty() && costs.dense.ranks == workload.world_size;
+bool dense_is_measured(const Costs& costs) {
+  return !costs.dense.curve.points.empty() && costs.dense.ranks >= 2;
+}
+
+std::string show_nodes(const Workload& workload) {
+  const int each = std::max(1, workload.ranks_per_node);
+  return each == 1 ? "one a node"
+                   : std::to_string(workload.world_size / each) + " nodes of " +
+                         std::to_string(each);
 }
 
 std::string verdict(const Predictions& predictions) {
@@ -52,6 +60,9 @@ std::string words_of(const BreakEven& bandwidth) {
   switch (bandwidth.kind) {
     case BreakEven::Kind::at:
       return "sparse is faster than dense below " + show_bandwidth(bandwidth.value);
+    case BreakEven::Kind::above:
+      return "sparse is faster than dense above " + show_bandwidth(bandwidth.value) +
+             ", where fewer messages weigh more than its bytes, which are more";
     case BreakEven::Kind::sparse_wins: return "sparse is faster than dense at any bandwidth";
     case BreakEven::Kind::dense_wins: break;
   }
@@ -62,6 +73,8 @@ std::string words_of_density(const BreakEven& density) {
   switch (density.kind) {
     case BreakEven::Kind::at:
       return format("sparse is faster than dense below a density of %.3g %%", 100 * density.value);
+    case BreakEven::Kind::above:
+      return format("sparse is faster than dense above a density of %.3g %%", 100 * density.value);
     case BreakEven::Kind::sparse_wins: return "sparse is faster than dense at any density";
     case BreakEven::Kind::dense_wins: break;
   }
@@ -69,9 +82,9 @@ std::string words_of_density(const BreakEven& density) {
 }
 
 Json json_of(const BreakEven& even, const char* unit) {
-  static constexpr const char* kinds[] = {"at", "sparse_wins", "dense_wins"};
+  static constexpr const char* kinds[] = {"at", "above", "sparse_wins", "dense_wins"};
   Json json = {{"kind", kinds[static_cast<int>(even.kind)]}};
-  if (even.kind == BreakEven::Kind::at) json[unit] = even.value;
+  if (even.kind == BreakEven::Kind::at || even.kind == BreakEven::Kind::above) json[unit] = even.value;
   return json;
 }
 
@@ -80,9 +93,10 @@ Json json_of(const BreakEven& even, const char* unit) {
 std::string table_of(const Costs& costs, const Workload& workload) {
   const Predictions predictions = predict(costs, workload);
   std::string text =
-      format("%zu entries of %s, %zu of them sent (density %.3g %%) as %s, %s\n", workload.count,
-             name_of(workload.type), workload.k, 100 * density_of(workload), name_of(workload.wire),
-             show_ranks(workload.world_size).c_str());
+      format("%zu entries of %s, %zu of them sent (density %.3g %%) as %s, %s, %s\n",
+             workload.count, name_of(workload.type), workload.k, 100 * density_of(workload),
+             name_of(workload.wire), show_ranks(workload.world_size).c_str(),
+             show_nodes(workload).c_str());
   if (workload.world_size == 1) {
     return text +
            "no: one rank has nothing to exchange, dense or sparse; expected 2 ranks or more\n";
@@ -93,7 +107,7 @@ std::string table_of(const Costs& costs, const Workload& workload) {
       show_bandwidth(1 / costs.network.per_byte()).c_str(),
       show_seconds(costs.network.latency).c_str(), costs.machine.backend.c_str(), "path", "time",
       "compute", "latency", "transfer", "sent by a rank");
-  const bool measured = dense_is_measured(costs, workload);
+  const bool measured = dense_is_measured(costs);
   for (const Path path : paths) {
     const auto& p = predictions.of(path);
     if (!p) continue;
@@ -108,8 +122,12 @@ std::string table_of(const Costs& costs, const Workload& workload) {
   }
   if (measured) {
     text +=
-        "* dense was measured as a whole: this is the rest of its time, latency and whatever else "
-        "the other columns do not explain\n";
+        "* dense was measured as a whole";
+    if (costs.dense.ranks != workload.world_size) {
+      text += format(", by %d ranks, and scaled", costs.dense.ranks);
+    }
+    text +=
+        ": this is the rest of its time, latency and whatever else the other columns do not explain\n";
   }
   text += "\nbreak-even bandwidth: " + words_of(break_even_bandwidth(costs, workload)) + "\n";
   text += "break-even density:   " + words_of_density(break_even_density(costs, workload)) + "\n";
@@ -141,7 +159,7 @@ std::string json_of(const Costs& costs, const Workload& workload) {
         {"ranks", workload.world_size},
         {"ranks_per_node", workload.ranks_per_node}}},
       {"paths", told},
-      {"dense_latency_is_rest", dense_is_measured(costs, workload)},
+      {"dense_latency_is_rest", dense_is_measured(costs)},
       {"choice", name_of(choice.path)},
       {"reason", choice.reason},
       {"best_sparse", name_of(predictions.best_sparse())},

@@ -13,13 +13,16 @@
 namespace sparccl::bench {
 namespace {
 
-constexpr const char* known_types = "float32, float16, bfloat16 or float64";
+constexpr const char* known_types = "float32, float16, bfloat16 or float64 (float, half, double)";
 
 DataType read_type(const char* option, const std::string& text) {
   for (const DataType type :
        {DataType::float32, DataType::float16, DataType::bfloat16, DataType::float64}) {
     if (text == name_of(type)) return type;
   }
+  if (text == "float") return DataType::float32;
+  if (text == "half") return DataType::float16;
+  if (text == "double") return DataType::float64;
   throw UsageError(std::string(option) + ": expected " + known_types + ", found \"" + text + "\"");
 }
 
@@ -115,7 +118,7 @@ std::optional<PlanSettings> parse_plan(int argc, char** argv) {
       "  mpirun -n 4 sparccl_plan --probe --save here.json --count 25M\n"
       "  sparccl_plan --calibration here.json --count 25M --density 0.01");
   app.name("sparccl_plan");
-  app.add_option("-n,--count", count, "entries of the tensor: 25000000, 25M, 70G");
+  app.add_option("-n,--count", count, "entries of the tensor: 25000000, 25M, 70G (of 1000)");
   app.add_option("-d,--density", density,
                  "share of the entries that is sent: 0.001 or 0.1%, the same; default 0.001");
   app.add_option("-p,--ranks", s.ranks, "ranks; by default those that were measured")
@@ -125,8 +128,7 @@ std::optional<PlanSettings> parse_plan(int argc, char** argv) {
                  "mpirun: what the link is rated at, so that the rest counts as processor time");
   app.add_option("-l,--latency", latency, "of a message, with its unit: 800ns, 50us, 1ms, 0.1s");
   auto* const per_node =
-      app.add_option("-r,--ranks-per-node", s.ranks_per_node, "ranks that share a node's link")
-          ->capture_default_str()
+      app.add_option("-r,--ranks-per-node", s.ranks_per_node, "ranks that share a node's link; default as measured, or 1")
           ->check(CLI::Range(1, 1024));
   app.add_option("--node-bandwidth", node_bandwidth,
                  "between ranks of a node; default as measured, or 10GB/s");

@@ -121,8 +121,9 @@ def calls(entries, most):
 
 
 def blocks(entries):
-    """Of calls of each kind in a run: where calls are long, one run is one pair of them."""
-    return 1 if entries >= 10**7 else 3
+    """Of calls of each kind in a run, in turn with the others': more where a block is a call or two, of which one
+    may be a third longer than the next where ranks share cores."""
+    return 5 if entries >= 10**7 else 3
 
 
 def measure(options, transport, ranks, entries, densities):

@@ -39,6 +39,12 @@ ParsedCommandLine parse_command_line(int argc, char** argv) {
       ->check(CLI::Range(tiny, 1e30))
       ->capture_default_str()
       ->type_name("LIST");
+  app.add_option("--late-mu", config.late_mu,
+                 "RegTop-k's mu from round --late-from on: frees seeds that get stuck\n"
+                 "(docs/convergence.md)")
+      ->check(CLI::Range(tiny, 1e30));
+  app.add_option("--late-from", config.late_from, "the round from which --late-mu holds")
+      ->capture_default_str();
   app.add_option("--types", config.types, "float64, float32 or both; default: both")
       ->delimiter(',')
       ->transform(one_of(types))

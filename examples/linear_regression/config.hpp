@@ -17,6 +17,8 @@ struct Config {
   std::vector<double> densities{0.4, 0.5, 0.55, 0.6, 0.65, 0.9};
   std::vector<double> mus{0.5, 1, 2, 4, 8, 16};
   std::vector<sparccl::DataType> types{sparccl::DataType::float64, sparccl::DataType::float32};
+  double late_mu = 0;  ///< 0: mu stays
+  std::size_t late_from = 1500;
   std::uint64_t seeds = 12;
   double step = 0.01;
   std::size_t rounds = 2500;

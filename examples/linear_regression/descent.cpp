@@ -35,6 +35,9 @@ void work(const Problem& problem, const Setting& setting, sparccl::Communicator 
   for (std::size_t round = 0; round < setting.rounds; ++round) {
     const Vector<T> gradient =
         problem.gradient(communicator.rank(), weights.template cast<double>()).template cast<T>();
+    if (setting.method == Method::regtopk && setting.late_mu > 0 && round == setting.late_from) {
+      tensor->set_mu(setting.late_mu);
+    }
     if (tensor) {
       (*tensor)(std::span<const T>(gradient.data(), count), std::span<T>(mean.data(), count));
     } else {

@@ -20,6 +20,8 @@ struct Setting {
   Method method = Method::regtopk;
   double density = 0.6;
   double mu = 4;                                        ///< of RegTop-k
+  double late_mu = 0;                                   ///< of RegTop-k from late_from on; 0: mu
+  std::size_t late_from = 1500;                         ///< rounds
   sparccl::DataType type = sparccl::DataType::float64;  ///< of gradients and weights; or float32
   double step = 0.01;
   std::size_t rounds = 2500;

@@ -20,13 +20,15 @@ struct Run {
 };
 
 json about(const Config& config) {
-  return {{"workers", config.shape.workers},
-          {"weights", config.shape.weights},
-          {"points", config.shape.points},
-          {"centre_variance", config.shape.centre_variance},
-          {"noise_variance", config.shape.noise_variance},
-          {"step", config.step},
-          {"rounds", config.rounds}};
+  json what = {{"workers", config.shape.workers},
+               {"weights", config.shape.weights},
+               {"points", config.shape.points},
+               {"centre_variance", config.shape.centre_variance},
+               {"noise_variance", config.shape.noise_variance},
+               {"step", config.step},
+               {"rounds", config.rounds}};
+  if (config.late_mu > 0) what["late_mu"] = {{"mu", config.late_mu}, {"from", config.late_from}};
+  return what;
 }
 
 json key_of(const Run& run) {
@@ -45,7 +47,8 @@ std::vector<Setting> settings_of(const Config& config) {
       const bool dense = method == Method::dense;
       for (const double density : dense ? std::vector<double>{1} : config.densities) {
         for (const double mu : method == Method::regtopk ? config.mus : std::vector<double>{0}) {
-          settings.push_back({method, density, mu, type, config.step, config.rounds});
+          settings.push_back({method, density, mu, config.late_mu, config.late_from, type, config.step,
+                              config.rounds});
         }
       }
     }

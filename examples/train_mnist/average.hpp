@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "config.hpp"
 
@@ -42,7 +43,14 @@ class GradientAverage {
   sparccl::Communicator communicator_;
   std::size_t count_;
   std::optional<sparccl::SparseAllreduce> sparse_;
+  void change_density(double density);
+  /// Of sparccl::Accordion, host memory alone.
+  void watch(std::size_t step, const float* mean);
+
   std::optional<sparccl::DgcWarmup> warmup_;
+  std::optional<sparccl::Accordion> accordion_;
+  std::vector<double> since_;  ///< sum of the means since accordion_'s interval began
+  std::size_t interval_;
   double density_;
   std::uint64_t dense_steps_ = 0;
   double dense_seconds_ = 0;

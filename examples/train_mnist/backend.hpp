@@ -32,6 +32,12 @@ class Model {
   /// parameters -= rate * gradient
   virtual void descend(float rate) = 0;
 
+  /// Local steps begin: what descend() does from here on is this rank's alone, until end_local()
+  /// takes it back and leaves gradient = (parameters before - after) / rate: the sum of what was
+  /// descended.
+  virtual void begin_local() = 0;
+  virtual void end_local(float rate) = 0;
+
   /// The loss summed over all images since the last call. Waits.
   [[nodiscard]] virtual double take_loss() = 0;
 

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <cmath>
 #include <map>
+#include <set>
 #include <sstream>
 
 namespace mnist {
@@ -39,6 +40,17 @@ CLI::Validator one_of(const std::map<std::string, Enum>& names) {
       "");
 }
 
+/// A study has settings of its own: another is refused rather than ignored.
+void require_alone(const CLI::App& app) {
+  const std::set<std::string> fine{"--study", "--data", "--json", "--progress", "--quiet"};
+  for (const CLI::Option* const option : app.get_options()) {
+    if (option->count() > 0 && !fine.contains(option->get_name())) {
+      throw CLI::ValidationError("--study",
+                                 "expected no " + option->get_name() + ": it has its own settings");
+    }
+  }
+}
+
 }  // namespace
 
 const char* name_of(Method method) noexcept {
@@ -54,6 +66,19 @@ const char* name_of(BackendName backend) noexcept {
   return backend == BackendName::cuda ? "cuda" : "host";
 }
 
+const char* name_of(Shards shards) noexcept {
+  switch (shards) {
+    case Shards::none: return "none";
+    case Shards::mixed: return "mixed";
+    case Shards::sorted: return "sorted";
+  }
+  return "?";
+}
+
+const char* name_of(StudySize size) noexcept {
+  return size == StudySize::quick ? "quick" : "full";
+}
+
 ParsedCommandLine parse_command_line(int argc, char** argv) {
   const std::map<std::string, BackendName> backends{{"host", BackendName::host},
                                                     {"cuda", BackendName::cuda}};
@@ -66,6 +91,10 @@ ParsedCommandLine parse_command_line(int argc, char** argv) {
                                                     {"bar", ProgressStyle::bar},
                                                     {"lines", ProgressStyle::lines},
                                                     {"none", ProgressStyle::none}};
+  const std::map<std::string, Shards> all_shards{
+      {"none", Shards::none}, {"mixed", Shards::mixed}, {"sorted", Shards::sorted}};
+  const std::map<std::string, StudySize> sizes{{"quick", StudySize::quick},
+                                               {"full", StudySize::full}};
   constexpr double tiny = 1e-30;  // "above zero"
   const auto count = between(1, 1e9, "a whole number from 1");
   const auto positive = between(tiny, 1e30, "a number above 0");
@@ -79,6 +108,9 @@ ParsedCommandLine parse_command_line(int argc, char** argv) {
   app.option_defaults()->take_last();  // scripts put their own words before those of their callers
   app.add_option("--data", config.data, "directory of the four IDX files, gzipped or plain")
       ->capture_default_str();
+  app.add_option("--cifar10", config.cifar10,
+                 "train on CIFAR-10 instead: directory of its binary files, data_batch_1.bin to\n"
+                 "data_batch_5.bin and test_batch.bin");
   app.add_option(
          "--backend", config.backend,
          "host (default), or cuda: a GPU per rank, over NCCL; ranks share GPUs where there\n"
@@ -102,9 +134,21 @@ ParsedCommandLine parse_command_line(int argc, char** argv) {
   app.add_option("--epochs", config.epochs, "passes over the training images")
       ->check(count)
       ->capture_default_str();
+  app.add_option("--steps", config.steps, "averages of gradients, in place of --epochs")
+      ->check(count);
   app.add_option("--batch", config.batch, "images per step, over all ranks")
       ->check(count)
       ->capture_default_str();
+  app.add_option("--local-steps", config.local_steps,
+                 "of each rank on its own, with a batch each, before the sum of their gradients is\n"
+                 "averaged")
+      ->check(count)
+      ->capture_default_str();
+  app.add_option("--shards", config.shards,
+                 "which images a rank sees: none (default): all; mixed: a part of its own; sorted:\n"
+                 "a part of its own of images sorted by label, so that each rank sees few classes")
+      ->transform(one_of(all_shards))
+      ->type_name("NAME");
   app.add_option("--lr", config.learning_rate, "learning rate of plain SGD, above 0")
       ->check(positive)
       ->capture_default_str();
@@ -121,9 +165,25 @@ ParsedCommandLine parse_command_line(int argc, char** argv) {
       ->type_name("TYPE");
   app.add_option("--warmup", config.warmup, "steps per stage of DGC's density warm-up; 0: none")
       ->capture_default_str();
+  app.add_option("--accordion", config.accordion,
+                 "adapts the density (arXiv 2010.16248): this one while the gradient's norm changes\n"
+                 "fast, --density otherwise; --backend host alone")
+      ->check(between(tiny, 1, "a number above 0, at most 1"));
+  app.add_option("--interval", config.interval, "steps between two looks of --accordion")
+      ->check(count)
+      ->capture_default_str();
   app.add_option("--seed", config.seed, "of the initial weights and the batches")
       ->capture_default_str();
   app.add_option("--json", config.json, "write configuration, table and curves to this file");
+  StudySize size{};
+  const auto* const study =
+      app.add_option(
+             "--study", size,
+             "many trainings on threads, with means and 95 % intervals: quick (minutes) or full\n"
+             "(an hour or more). --json FILE keeps each as soon as it is done; given again, the\n"
+             "study goes on from there")
+          ->transform(one_of(sizes))
+          ->type_name("SIZE");
   app.add_option("--progress", config.progress,
                  "auto, bar, lines or none, on stderr; auto: a bar where that is a terminal,\n"
                  "which ranks cannot see through mpirun")
@@ -133,6 +193,10 @@ ParsedCommandLine parse_command_line(int argc, char** argv) {
 
   try {
     app.parse(argc, argv);
+    if (study->count() > 0) {
+      require_alone(app);
+      config.study = size;
+    }
   } catch (const CLI::ParseError& error) {
     std::ostringstream output;
     std::ostringstream errors;

@@ -1,5 +1,6 @@
 // The same training with a dense, a Top-k and a RegTop-k allreduce, and what each of them cost.
 
+#include <algorithm>
 #include <cstdlib>
 #include <exception>
 #include <fstream>
@@ -13,11 +14,12 @@
 
 #include "backend.hpp"
 #include "config.hpp"
-#include "idx.hpp"
+#include "data.hpp"
 #include "progress.hpp"
 #include "ranks/processes.hpp"
 #include "ranks/world.hpp"
 #include "report.hpp"
+#include "study_run.hpp"
 #include "trainer.hpp"
 
 namespace {
@@ -42,8 +44,7 @@ int run(World& world, const Config& config) {
   std::ofstream json_file;
   std::string error;
   try {
-    data.train = mnist::load(config.data, "train");
-    data.test = mnist::load(config.data, "t10k");
+    data = mnist::load_data(config);
     mnist::check(config, data, world.size());
     if (first) json_file = open_json(config.json);
   } catch (const std::exception& exception) {
@@ -55,13 +56,18 @@ int run(World& world, const Config& config) {
                                                       : mnist::host_backend(world);
 
   mnist::Progress progress(config.progress);
-  const std::size_t steps_per_epoch = data.train.size() / config.batch;
+  const std::size_t steps = mnist::steps_of(config, data);
+  const std::size_t steps_per_epoch =
+      std::max<std::size_t>(1, data.train.size() / config.batch / config.local_steps);
   std::vector<mnist::MethodResult> results;
   for (const mnist::Method method : config.methods) {
     std::ostringstream title;
     title << "[" << results.size() + 1 << "/" << config.methods.size() << "] " << name_of(method);
-    progress.begin(title.str(), config.epochs * steps_per_epoch, steps_per_epoch);
-    results.push_back(mnist::train(*backend, method, config, data, first ? &progress : nullptr));
+    progress.begin(title.str(), steps, steps_per_epoch);
+    const auto tell = [&](std::size_t done, const mnist::CurvePoint& last) {
+      if (first) progress.update(done, last.training_loss, last.test_accuracy);
+    };
+    results.push_back(mnist::train(*backend, method, config, data, tell));
   }
   if (!first) return EXIT_SUCCESS;
 
@@ -84,6 +90,9 @@ int run(World& world, const Config& config) {
 std::string obstacle(const Config& config) {
   if (config.backend == mnist::BackendName::cuda) {
     if (std::string missing = mnist::cuda_is_missing(); !missing.empty()) return missing;
+    if (config.accordion > 0) {
+      return "--accordion with --backend cuda: it looks at means in host memory; use --backend host";
+    }
   }
   if (config.ranks > 0 && mnist::ranks_of_mpirun() > 0) {
     return "--ranks starts ranks itself, and mpirun has started " +
@@ -103,6 +112,14 @@ int start(const mnist::ParsedCommandLine& parsed, char** argv) {
     });
   }
   const Config& config = *parsed.config;
+  if (config.study) {
+    if (mnist::ranks_of_mpirun() > 0) {
+      throw std::runtime_error("--study starts ranks itself, and mpirun has started " +
+                               std::to_string(mnist::ranks_of_mpirun()) +
+                               " already: leave mpirun out");
+    }
+    return mnist::run_study(config);
+  }
   const mnist::Body body = [&config](World& world) { return run(world, config); };
   if (const std::optional<int> status = mnist::run_started(body)) return *status;
   if (const std::string why_not = obstacle(config); !why_not.empty()) {

@@ -139,15 +139,18 @@ std::string json(const Config& config, const RunInfo& info, std::span<const Meth
   root["training_images"] = info.training_images;
   root["test_images"] = info.test_images;
   root["config"] = {{"backend", name_of(config.backend)},
-                    {"data", config.data.string()},
+                    {"data", (config.cifar10.empty() ? config.data : config.cifar10).string()},
                     {"widths", info.widths},
                     {"epochs", config.epochs},
                     {"batch", config.batch},
+                    {"local_steps", config.local_steps},
+                    {"shards", name_of(config.shards)},
                     {"learning_rate", config.learning_rate},
                     {"density", config.density},
                     {"mu", config.mu},
                     {"wire", sparccl::name_of(config.wire)},
                     {"warmup", config.warmup},
+                    {"accordion", config.accordion},
                     {"seed", config.seed}};
   root["methods"] = Json::array();
   for (const MethodResult& result : results) {

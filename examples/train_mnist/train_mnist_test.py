@@ -61,6 +61,21 @@ def write_data(name, gzipped=True, count=256, side=8):
     return directory
 
 
+def write_cifar10(name, count=40):
+    """The binary format, of images whose class is the brightness of a row of one colour. Returns its directory."""
+    directory = scratch / name
+    directory.mkdir(parents=True, exist_ok=True)
+    for file in ("data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"):
+        records = bytearray()
+        for i in range(count):
+            planes = bytearray(3 * 32 * 32)
+            start = 32 * 32 * (i % 3) + 32 * 3 * (i % 10)
+            planes[start:start + 32] = b"\xff" * 32
+            records += bytes([i % 10]) + planes
+        (directory / f"{file}.bin").write_bytes(records)
+    return directory
+
+
 def write_file(path, content, gzipped=True):
     if gzipped:
         path.with_name(path.name + ".gz").write_bytes(gzip.compress(bytes(content)))
@@ -128,6 +143,40 @@ class Training(unittest.TestCase):
         self.assertGreater(steps[0], steps[1])
         self.assertEqual(result["config"]["wire"], "bfloat16")
 
+    def test_local_steps_and_shards(self):
+        data = write_data("local")
+        words = ["--data", data, "--hidden", 16, "--batch", 32, "--methods", "dense", "--steps", 12, "--local-steps"]
+        losses = {}
+        for local in (1, 5):
+            for shards in ("mixed", "sorted"):
+                _, result = self.run_and_read(4, *words, local, "--shards", shards)
+                method = result["methods"][0]
+                self.assertEqual(method["steps"], 12)
+                losses[local, shards] = method["curve"]["training_loss"][-1]
+        self.assertLess(losses[5, "mixed"], losses[1, "mixed"], "five times as many steps")
+        self.assertLess(losses[1, "sorted"], 3)
+        self.assertLess(losses[5, "sorted"], losses[5, "mixed"], "few classes are easy for each rank alone")
+
+    def test_accordion_starts_high_and_falls_when_the_norm_is_steady(self):
+        data = write_data("accordion")
+        _, result = self.run_and_read(2, "--data", data, "--hidden", 16, "--batch", 256, "--methods", "topk",
+                                      "--steps", 40, "--lr", 0.001, "--density", 0.01, "--accordion", 0.5,
+                                      "--interval", 5)
+        curve = result["methods"][0]["curve"]
+        rate = [(b1 - b0) / (s1 - s0) for b0, b1, s0, s1 in
+                zip(curve["bytes"], curve["bytes"][1:], curve["step"], curve["step"][1:])]
+        self.assertGreater(rate[0], 10 * rate[-1])
+        if options.cuda == "not-built":
+            return
+        done = train(0, "--backend", "cuda", "--ranks", 2, "--accordion", 0.5)
+        self.assertIn("--accordion with --backend cuda", done.stderr)
+
+    def test_cifar10(self):
+        folder = write_cifar10("cifar10")
+        _, result = self.run_and_read(2, "--cifar10", folder, "--hidden", 16, "--batch", 20, "--epochs", 4)
+        self.assertEqual(result["config"]["widths"], [3072, 16, 10])
+        self.assertEqual((result["training_images"], result["test_images"]), (200, 40))
+        self.assertGreater(result["methods"][0]["test_accuracy"], 0.5)
 
     def test_ranks_that_are_threads(self):
         words = ["--data", mnist, "--epochs", 1, "--batch", 2000, "--methods", "topk"]
@@ -211,6 +260,20 @@ class Errors(unittest.TestCase):
         path = directory / (TEST_IMAGES + ".gz")
         rewrite(path, lambda content: struct.pack(">4I", 0x803, 256, 4, 16) + content[16:])
         self.expect_data(directory, "training images are 8 x 8 pixels, test images 4 x 16")
+
+    def test_cifar10(self):
+        def expect(change, *words):
+            folder = write_cifar10("bad-cifar10")
+            change(folder / "data_batch_3.bin")
+            self.expect(train(2, "--cifar10", folder, *SMALL), "data_batch_3.bin", *words)
+        expect(pathlib.Path.unlink, "not found")
+        expect(lambda file: file.write_bytes(file.read_bytes()[:-1]), "truncated", "a multiple of 3073", "found 122919")
+        expect(lambda file: file.write_bytes(b""), "found 0")
+        expect(lambda file: file.write_bytes(b"\x0a" + file.read_bytes()[1:]), "labels from 0 to 9, found 10 at image 0")
+
+    def test_shards_too_small_for_the_batch(self):
+        self.expect(train(3, "--data", write_data("shards"), *SMALL, "--batch", 256, "--shards", "mixed"),
+                    "--batch: expected at most 255, so that a rank's part of it fits its shard of 85 images, found 256")
 
     def test_batch_and_ranks(self):
         directory = write_data("batch")

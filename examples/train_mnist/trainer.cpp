@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "average.hpp"
+#include "batches.hpp"
 #include "network.hpp"
 
 namespace mnist {
@@ -26,50 +27,18 @@ std::uint64_t all_reduce(Backend& backend, std::uint64_t value, Reduction reduct
   return value;
 }
 
-/// Rank r's part of `count` items, [first, last): contiguous, and as large as the others' to within
-/// one.
-std::pair<std::size_t, std::size_t> share(std::size_t count, const Communicator& communicator) {
-  const auto rank = static_cast<std::size_t>(communicator.rank());
-  const auto ranks = static_cast<std::size_t>(communicator.size());
-  return {count * rank / ranks, count * (rank + 1) / ranks};
-}
-
-/// Every epoch in a new order, which depends on the seed alone. The last, incomplete batch of an
-/// epoch is left out.
-class Batches {
- public:
-  Batches(std::size_t images, std::size_t batch, std::uint64_t seed)
-      : order_(images), batch_(batch), next_(images), random_(seed) {
-    std::iota(order_.begin(), order_.end(), std::size_t{0});
-  }
-
-  std::span<const std::size_t> next() {
-    if (next_ + batch_ > order_.size()) {
-      std::shuffle(order_.begin(), order_.end(), random_);
-      next_ = 0;
-    }
-    return std::span<const std::size_t>(order_).subspan(std::exchange(next_, next_ + batch_),
-                                                        batch_);
-  }
-
- private:
-  std::vector<std::size_t> order_;
-  std::size_t batch_;
-  std::size_t next_;
-  std::mt19937_64 random_;
-};
-
 /// The share of the test images that is classified right. Each rank looks at its part of them.
 double accuracy(Backend& backend, Model& model, std::size_t images) {
-  const auto [first, last] = share(images, backend.communicator());
+  const Communicator& communicator = backend.communicator();
+  const auto [first, last] = share(images, communicator.rank(), communicator.size());
   const std::uint64_t correct = model.count_correct(first, last);
   return static_cast<double>(all_reduce(backend, correct, Reduction::sum)) /
          static_cast<double>(images);
 }
 
-/// About forty evenly spaced points, and powers of two: the early ones, on a logarithmic axis.
-bool is_evaluated(std::size_t done, std::size_t steps) {
-  const std::size_t every = std::max<std::size_t>(1, steps / 40);
+/// About `points` evenly spaced ones, and powers of two: the early ones, on a logarithmic axis.
+bool is_evaluated(std::size_t done, std::size_t steps, std::size_t points) {
+  const std::size_t every = std::max<std::size_t>(1, steps / points);
   return done % every == 0 || done == steps || std::has_single_bit(done);
 }
 
@@ -112,6 +81,19 @@ void check(const Config& config, const Data& data, int ranks) {
     fail("--batch: expected at least " + std::to_string(ranks) +
          ", an image for each rank, found " + std::to_string(config.batch));
   }
+  const std::size_t shard = data.train.size() / static_cast<std::size_t>(ranks);
+  const std::size_t own = (config.batch - 1) / static_cast<std::size_t>(ranks) + 1;
+  if (config.shards != Shards::none && own > shard) {
+    fail("--batch: expected at most " + std::to_string(shard * static_cast<std::size_t>(ranks)) +
+         ", so that a rank's part of it fits its shard of " + std::to_string(shard) +
+         " images, found " + std::to_string(config.batch));
+  }
+}
+
+std::size_t steps_of(const Config& config, const Data& data) {
+  if (config.steps != 0) return config.steps;
+  const std::size_t steps = config.epochs * (data.train.size() / config.batch);
+  return std::max<std::size_t>(1, steps / config.local_steps);
 }
 
 std::vector<std::size_t> widths(const Config& config, const Data& data) {
@@ -122,19 +104,18 @@ std::vector<std::size_t> widths(const Config& config, const Data& data) {
 }
 
 MethodResult train(Backend& backend, Method method, const Config& config, const Data& data,
-                   Progress* progress) {
+                   const Watcher& watcher) {
   const Communicator& communicator = backend.communicator();
   const Network network(widths(config, data));
   const std::unique_ptr<Model> model = backend.model(network, data, config.seed);
   const std::unique_ptr<StepClock> clock = backend.clock();
   GradientAverage average(communicator, network.parameter_count, method, config);
-  Batches batches(data.train.size(), config.batch, config.seed);
+  RankBatches batches(data.train, config, communicator.rank(), communicator.size());
 
   // The mean over the ranks of (ranks / batch) x summed loss is the mean over the batch.
   const float scale = static_cast<float>(communicator.size()) / static_cast<float>(config.batch);
-  const std::size_t steps = config.epochs * (data.train.size() / config.batch);
+  const std::size_t steps = steps_of(config, data);
   const auto rate = static_cast<float>(config.learning_rate);
-  const auto [first, last] = share(config.batch, communicator);
 
   MethodResult result;
   result.method = method;
@@ -145,24 +126,32 @@ MethodResult train(Backend& backend, Method method, const Config& config, const 
 
   for (std::size_t step = 0; step < steps; ++step) {
     clock->begin();
-    model->backward(batches.next().subspan(first, last - first), scale);
+    if (config.local_steps == 1) {
+      model->backward(batches.next(), scale);
+    } else {
+      model->begin_local();
+      for (std::size_t local = 0; local < config.local_steps; ++local) {
+        model->backward(batches.next(), scale);
+        model->descend(rate);
+      }
+      model->end_local(rate);
+    }
     clock->gradient_done();
     average(step, model->gradient(), backend.stream());
     clock->average_done();
     model->descend(rate);
     clock->update_done();
 
-    images += config.batch;
+    images += config.batch * config.local_steps;
     const std::size_t done = step + 1;
-    if (is_evaluated(done, steps)) {
+    if (is_evaluated(done, steps, config.points)) {
       double loss = model->take_loss();  // waits: what comes after sees all of the step
       backend.all_reduce(&loss, 1, DataType::float64, Reduction::sum);
       result.curve.push_back({done, average.wire_bytes(), loss / static_cast<double>(images),
                               accuracy(backend, *model, data.test.size())});
       images = 0;
     }
-    const CurvePoint& point = result.curve.back();
-    if (progress != nullptr) progress->update(done, point.training_loss, point.test_accuracy);
+    watcher(done, result.curve.back());
   }
 
   check_equal_weights(backend, model->parameters());

@@ -5,13 +5,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <vector>
 
 #include "backend.hpp"
 #include "config.hpp"
 #include "idx.hpp"
-#include "progress.hpp"
 
 namespace mnist {
 
@@ -36,13 +36,19 @@ struct MethodResult {
 /// Throws std::runtime_error where data, batch and number of ranks do not go together.
 void check(const Config& config, const Data& data, int ranks);
 
+/// How often gradients are averaged.
+[[nodiscard]] std::size_t steps_of(const Config& config, const Data& data);
+
 /// Layer widths, input and output included.
 [[nodiscard]] std::vector<std::size_t> widths(const Config& config, const Data& data);
 
-/// Collective. Equal seeds give equal initial weights and batches to every method and every number
-/// of ranks. progress: nullptr on all ranks but one. Throws std::runtime_error when the ranks'
-/// weights have come apart, sparccl::Error when a call fails.
+/// After a step: how many are done, and the last point of the curve.
+using Watcher = std::function<void(std::size_t done, const CurvePoint& last)>;
+
+/// Collective. Equal seeds give equal initial weights to every method and every number of ranks, and
+/// without shards equal batches, too. Throws std::runtime_error when the ranks' weights have come
+/// apart, sparccl::Error when a call fails.
 [[nodiscard]] MethodResult train(Backend& backend, Method method, const Config& config,
-                                 const Data& data, Progress* progress);
+                                 const Data& data, const Watcher& watcher);
 
 }  // namespace mnist

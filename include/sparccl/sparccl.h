@@ -217,6 +217,10 @@ SPARCCL_API sparcclResult_t sparcclTensorAllReduce(sparcclTensor_t tensor, const
 /* From the next call on; the same value on every rank. Residual and history stay. */
 SPARCCL_API sparcclResult_t sparcclTensorSetDensity(sparcclTensor_t tensor, double density);
 
+/* RegTop-k's mu from the next call on, 0 for Top-k; the same on every rank. Residual and history
+ * stay. */
+SPARCCL_API sparcclResult_t sparcclTensorSetMu(sparcclTensor_t tensor, double mu);
+
 /* From the next call on; the same path on every rank. Nothing of the residual is lost. */
 SPARCCL_API sparcclResult_t sparcclTensorSetPath(sparcclTensor_t tensor, sparcclPath_t path);
 

@@ -215,6 +215,10 @@ class SPARCCL_API SparseAllreduce {
   void set_density(double density);
   void set_k(std::uint64_t k);
 
+  /// Changes RegTop-k's mu from the next call on, 0 to Top-k; call it with the same value on every
+  /// rank. Residual and history stay. Allocates and waits as set_density does.
+  void set_mu(double mu);
+
   /// Takes another path from the next call on; call it with the same value on every rank. Nothing
   /// of the residual is lost. Allocates and waits as set_density does.
   void set_path(Path path);

@@ -118,6 +118,7 @@ def library():
         "sparcclTensorAllReduce":
             [handle, pointer, pointer, ctypes.c_int, ctypes.c_double, pointer],
         "sparcclTensorSetDensity": [handle, ctypes.c_double],
+        "sparcclTensorSetMu": [handle, ctypes.c_double],
         "sparcclTensorSetPath": [handle, ctypes.c_int],
         "sparcclTensorGetPath": [
             handle, ctypes.POINTER(ctypes.c_int), ctypes.c_char_p, ctypes.c_size_t,

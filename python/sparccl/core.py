@@ -159,6 +159,9 @@ class Tensor:
     def set_density(self, density):
         self._check(library().sparcclTensorSetDensity(self.handle, density))
 
+    def set_mu(self, mu):
+        self._check(library().sparcclTensorSetMu(self.handle, mu))
+
     def set_path(self, path):
         self._check(library().sparcclTensorSetPath(self.handle, Path[path]))
 

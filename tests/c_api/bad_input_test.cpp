@@ -260,6 +260,9 @@ TEST(BadArgument, StreamLossScaleAndDensity) {
   for (const double density : {0.0, 1.5, nan}) {
     expect_failure(sparcclTensorSetDensity(tensor, density), sparcclInvalidArgument, "density");
   }
+  for (const double mu : {-1.0, nan}) {
+    expect_failure(sparcclTensorSetMu(tensor, mu), sparcclInvalidArgument, "mu");
+  }
   EXPECT_EQ(sparcclTensorAllReduce(tensor, x, x, sparcclSum, 1.0, nullptr), sparcclSuccess);
   EXPECT_EQ(sparcclTensorDestroy(tensor), sparcclSuccess);
 }

@@ -79,6 +79,7 @@ static void explicit_tensor(sparcclComm_t comm, int rank) {
   EXPECT(remove(path) == 0);
 
   SUCCEED(sparcclTensorSetDensity(tensor, 1.0));
+  SUCCEED(sparcclTensorSetMu(tensor, 0.5));
   SUCCEED(sparcclTensorAllReduce(tensor, gradient, gradient, sparcclSum, 1.0, NULL));
   SUCCEED(sparcclTensorAllReduce(tensor, gradient, result, sparcclMax, 1.0, NULL)); /* dense */
   EXPECT(memcmp(result, gradient, count * sizeof(float)) == 0); /* all ranks had the same */

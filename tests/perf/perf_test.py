@@ -127,7 +127,7 @@ class Runs(unittest.TestCase):
         figures, _ = self.figures("-t", 2, "-b", "32K", "-c", 2, "-o", "all", "--baseline", ",".join(names))
         self.check(figures, 2, "local")
         self.assertEqual({row["name"] for row in figures["baselines"]}, set(names))
-        figures, table = self.figures("-b", "32K", "-d", "half", "--baseline", "naive")
+        figures, table = self.figures("-b", "32K", "-d", "float16", "--baseline", "naive")
         self.assertEqual(figures["baselines"], [])
         self.assertIn("Not measured: baseline naive: written for float alone, not for half", table)
 
@@ -213,6 +213,8 @@ class BadInput(unittest.TestCase):
                 (["-g", "2"], "-g: only with --transport nccl; the number of ranks is -t"),
                 (["--baseline", "mpi", "--transport", "local"], "--baseline mpi: .*--transport mpi"),
                 (["--path", "hierarchical", "-t", "4"], "expected 2 nodes or more.*--ranks-per-node"),
+                (["--path", "split", "--calibration", "off"], "--calibration: expected --path auto"),
+                (["--json", ""], "--json: expected a file, or -"),
                 (["--ranks-per-node", "3", "-t", "4"], "expected a divisor of the number of ranks, which is 4"),
                 (["-b", "2000G", "-c", "0"], "would take about .* GiB .*has .* GiB left; use a smaller -e"),
                 (["-d", "bfloat16", "-b", "64", "-t", "8", "-c", "100"], "not exact in bfloat16.*smaller -c"),

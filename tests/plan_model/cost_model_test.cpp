@@ -141,9 +141,32 @@ TEST(CostModel, AMeasuredDenseAllreduceCountsAndFollowsTheBandwidth) {
               fixed + bytes * std::hypot(2e-9, copies) + meet, 1e-12);
   EXPECT_NEAR(seconds(predict(at_bandwidth(costs, 1e15), w), Path::dense),
               fixed + bytes * copies + meet, 1e-9);
-  Workload other = w;
-  other.world_size = 8;  // not what was measured
-  EXPECT_NE(seconds(predict(costs, other), Path::dense), 4e-3);
+}
+
+/// Twice as slow as the formula by four ranks: so it is by eight.
+TEST(CostModel, AMeasuredDenseAllreduceIsScaledToOtherRanks) {
+  Costs costs = imagined_costs(1e9);
+  Workload w{.count = 250'000, .k = 250, .world_size = 4};
+  Workload more = w;
+  more.world_size = 8;
+  const double ideal = seconds(predict(costs, w), Path::dense);
+  const double ideal_of_more = seconds(predict(costs, more), Path::dense);
+  const double meet = 2 * costs.network.latency;
+  costs.dense = {{{{1000, 1e-9}, {1'000'000, 2 * ideal - meet}}}, 4, 1e-9};
+  ASSERT_NEAR(seconds(predict(costs, w), Path::dense), 2 * ideal, 1e-12);
+  EXPECT_NEAR(seconds(predict(costs, more), Path::dense), 2 * ideal_of_more, 1e-12);
+}
+
+/// On many ranks an allgather of nearly everything sends more bytes than dense, in fewer messages.
+TEST(CostModel, MoreBytesInFewerMessagesWinAboveABandwidth) {
+  Costs costs = imagined_costs();
+  const Workload w{.count = 2'000, .k = 1'500, .world_size = 4, .split = false};
+  const BreakEven even = break_even_bandwidth(costs, w);
+  ASSERT_EQ(even.kind, BreakEven::Kind::above);
+  for (const double factor : {0.99, 1.01}) {
+    const Predictions p = predict(at_bandwidth(costs, factor * even.value), w);
+    EXPECT_EQ(seconds(p, Path::allgather) < seconds(p, Path::dense), factor > 1) << factor;
+  }
 }
 
 TEST(CostModel, ChoosesTheFastestAndSaysWhy) {

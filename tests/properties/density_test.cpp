@@ -1,7 +1,11 @@
 // Changes of density between steps, as warm-up schedules make them.
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <limits>
+#include <string>
+
+#include <unistd.h>
 
 #include "world.hpp"
 
@@ -53,6 +57,48 @@ TEST(Density, MayChangeBetweenSteps) {
         ASSERT_EQ(results[r], to_bytes(shape.type, outcome.result)) << "step " << t;
       }
     }
+  }
+}
+
+/// The first k entries are so large at every step that they are sent again, unless a mu that is high
+/// lets what has piled up elsewhere go before. The last rank's have the other sign.
+std::vector<Vector> with_peaks(const Shape& shape, std::mt19937_64& random) {
+  std::vector<Vector> gradients(static_cast<std::size_t>(shape.ranks), Vector(shape.count));
+  for (Vector& gradient : gradients) {
+    const double sign = &gradient == &gradients.back() ? -1 : 1;
+    for (std::size_t i = 0; i < shape.count; ++i) {
+      gradient[i] = sign * (i < shape.k ? 50 + double(random() % 64) : 4 + double(random() % 3));
+    }
+  }
+  return gradients;
+}
+
+/// As a tensor that had that mu from the start and was given the same state.
+TEST(Mu, MayChangeBetweenSteps) {
+  std::mt19937_64 random(702);
+  const std::string file = testing::TempDir() + "sparccl_mu_" + std::to_string(getpid()) + "_";
+  for (const double from : {0.0, 2.0}) {
+    Shape shape{.ranks = 3, .count = 5'000, .k = 200, .mu = from};
+    World world(shape);
+    for (int t = 0; t < 3; ++t) static_cast<void>(world.step(with_peaks(shape, random)));
+    world.each([&](SparseAllreduce& tensor, int rank) { tensor.save(file + std::to_string(rank)); });
+    const auto gradients = with_peaks(shape, random);
+    const auto unchanged = [&] {
+      World same(shape);
+      same.each([&](SparseAllreduce& tensor, int r) { tensor.load(file + std::to_string(r)); });
+      return same.step(gradients);
+    }();
+    shape.mu = 16;
+    World other(shape);
+    other.each([&](SparseAllreduce& tensor, int rank) {
+      tensor.load(file + std::to_string(rank));
+      std::filesystem::remove(file + std::to_string(rank));
+    });
+    world.each([](SparseAllreduce& tensor, int) { tensor.set_mu(16); });
+    const auto changed = world.step(gradients);
+    EXPECT_EQ(changed, other.step(gradients));
+    EXPECT_NE(changed, unchanged) << "it makes no difference here";
+    EXPECT_EQ(world.states(), other.states());
   }
 }
 

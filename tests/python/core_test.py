@@ -56,6 +56,7 @@ class Values(unittest.TestCase):
         self.assertEqual(reduce(tensor, floats(1, -9, 3, 2)), [0, -9, 0, 0])
         self.assertEqual(reduce(tensor, floats(0, 0, 0, 0)), [0, 0, 3, 0])
         tensor.set_density(1.0)
+        tensor.set_mu(0.5)
         self.assertEqual(reduce(tensor, floats(0, 0, 0, 5)), [1, 0, 0, 7])
 
     def test_counts(self):

@@ -77,6 +77,14 @@ __global__ void descend_kernel(std::size_t size, float* parameters, const float*
   if (i < size) parameters[i] -= rate * gradient[i];
 }
 
+__global__ void take_back_kernel(std::size_t size, float* parameters, const float* before,
+                                 float* gradient, float rate) {
+  const std::size_t i = own_item();
+  if (i >= size) return;
+  gradient[i] = (before[i] - parameters[i]) / rate;
+  parameters[i] = before[i];
+}
+
 }  // namespace
 
 void gather(const std::uint8_t* pixels, const std::uint32_t* images, Shape shape, float* inputs,
@@ -110,6 +118,11 @@ void compare(const float* scores, const std::uint8_t* labels, Shape shape, std::
 void descend(float* parameters, const float* gradient, float rate, std::size_t size,
              cudaStream_t stream) {
   launch_each(size, stream, descend_kernel, parameters, gradient, rate);
+}
+
+void take_back(float* parameters, const float* before, float* gradient, float rate,
+               std::size_t size, cudaStream_t stream) {
+  launch_each(size, stream, take_back_kernel, parameters, before, gradient, rate);
 }
 
 }  // namespace mnist::cuda

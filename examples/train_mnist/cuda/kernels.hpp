@@ -42,4 +42,8 @@ void compare(const float* scores, const std::uint8_t* labels, Shape shape, std::
 void descend(float* parameters, const float* gradient, float rate, std::size_t size,
              cudaStream_t stream);
 
+/// gradient = (before - parameters) / rate; parameters = before. [size]
+void take_back(float* parameters, const float* before, float* gradient, float rate,
+               std::size_t size, cudaStream_t stream);
+
 }  // namespace mnist::cuda

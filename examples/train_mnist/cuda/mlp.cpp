@@ -145,6 +145,16 @@ void Mlp::descend(float rate) {
   cuda::descend(parameters_.data(), gradient_.data(), rate, parameters_.size(), stream_);
 }
 
+void Mlp::begin_local() {
+  if (before_.size() == 0) before_ = DeviceArray<float>(parameters_.size());
+  copy(before_.data(), parameters_.data(), parameters_.size(), stream_);
+}
+
+void Mlp::end_local(float rate) {
+  take_back(parameters_.data(), before_.data(), gradient_.data(), rate, parameters_.size(),
+            stream_);
+}
+
 double Mlp::take_loss() {
   const std::vector<double> losses = downloaded(losses_.data(), losses_.size(), stream_);
   check(cudaMemsetAsync(losses_.data(), 0, losses_.size() * sizeof(double), stream_));

@@ -20,6 +20,8 @@ class Mlp final : public Model {
   void backward(std::span<const std::size_t> images, float scale) override;
   float* gradient() noexcept override { return gradient_.data(); }
   void descend(float rate) override;
+  void begin_local() override;
+  void end_local(float rate) override;
   double take_loss() override;
   std::size_t count_correct(std::size_t first, std::size_t last) override;
   std::vector<float> parameters() override;
@@ -53,6 +55,7 @@ class Mlp final : public Model {
   Images test_;
   DeviceArray<float> parameters_;
   DeviceArray<float> gradient_;
+  DeviceArray<float> before_;  ///< the parameters where local steps began; empty without any
 
   // For at most rows_ images at a time.
   std::size_t rows_ = 0;

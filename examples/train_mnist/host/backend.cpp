@@ -46,6 +46,19 @@ class HostModel final : public Model {
     for (std::size_t i = 0; i < weights.size(); ++i) weights[i] -= rate * gradient_[i];
   }
 
+  void begin_local() override {
+    const std::span<const float> weights = mlp_.parameters();
+    before_.assign(weights.begin(), weights.end());
+  }
+
+  void end_local(float rate) override {
+    const std::span<float> weights = mlp_.parameters();
+    for (std::size_t i = 0; i < weights.size(); ++i) {
+      gradient_[i] = (before_[i] - weights[i]) / rate;
+      weights[i] = before_[i];
+    }
+  }
+
   double take_loss() override { return std::exchange(loss_, 0); }
 
   std::size_t count_correct(std::size_t first, std::size_t last) override {
@@ -66,6 +79,7 @@ class HostModel final : public Model {
   const Data& data_;
   Mlp mlp_;
   Floats gradient_;
+  Floats before_;  ///< the parameters where local steps began
   Batch batch_;
   double loss_ = 0;
   Batch test_batch_;

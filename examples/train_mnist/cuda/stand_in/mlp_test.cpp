@@ -89,6 +89,32 @@ TEST_P(CudaMlp, TrainsAsOnHosts) {
   });
 }
 
+TEST_P(CudaMlp, TakesLocalStepsBackAsOnHosts) {
+  with_both(GetParam(), data_, [&](mnist::Model& host, mnist::Model& device, const Network& net) {
+    for (int round = 0; round < 2; ++round) {
+      const std::vector<float> before = host.parameters();
+      for (mnist::Model* const model : {&host, &device}) {
+        model->begin_local();
+        for (std::size_t local = 0; local < 4; ++local) {
+          const std::vector<std::size_t> batch{4 * local, 4 * local + 1, 4 * local + 2};
+          model->backward(batch, 1.0F / 3);
+          model->descend(0.1F);
+        }
+        model->end_local(0.1F);
+      }
+      ASSERT_EQ(host.parameters(), before);
+      ASSERT_LT(largest_difference(device.parameters(), before), 1e-4F);
+      const float* const sum = host.gradient();
+      EXPECT_GT(std::abs(*std::max_element(sum, sum + net.parameter_count)), 0);
+      EXPECT_LT(largest_difference({sum, net.parameter_count},
+                                   {device.gradient(), net.parameter_count}),
+                1e-3F);
+      host.descend(0.1F);
+      device.descend(0.1F);
+    }
+  });
+}
+
 TEST_P(CudaMlp, CountsAsOnHosts) {
   with_both(GetParam(), data_, [&](mnist::Model& host, mnist::Model& device, const Network&) {
     for (const auto& [first, last] : {std::pair{0, 1500}, {0, 0}, {3, 4}, {1000, 1500}}) {

@@ -1,0 +1,68 @@
+#include "cifar10.hpp"
+
+#include <algorithm>
+#include <cstdint>
+#include <fstream>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+
+namespace mnist {
+namespace {
+
+constexpr std::size_t side = 32;
+constexpr std::size_t planes = 3;
+constexpr std::size_t image_bytes = side * side * planes;
+constexpr std::size_t record_bytes = 1 + image_bytes;
+
+template <class... Parts>
+[[noreturn]] void fail(const std::filesystem::path& path, const Parts&... parts) {
+  std::ostringstream text;
+  text << path.string() << ": ";
+  (text << ... << parts);
+  throw std::runtime_error(text.str());
+}
+
+/// Adds the images of one file.
+void read(const std::filesystem::path& path, Dataset& data) {
+  if (!std::filesystem::is_regular_file(path)) fail(path, "not found");
+  std::ifstream file(path, std::ios::binary);
+  const std::uintmax_t bytes = std::filesystem::file_size(path);
+  if (bytes == 0 || bytes % record_bytes != 0) {
+    fail(path, "truncated, or no file of CIFAR-10: expected a multiple of ", record_bytes,
+         " bytes (a label and 32 x 32 pixels of 3 colours), found ", bytes);
+  }
+  for (std::uintmax_t i = 0; i < bytes / record_bytes; ++i) {
+    char record[record_bytes];
+    if (!file.read(record, record_bytes)) fail(path, "cannot be read");
+    const auto label = static_cast<std::uint8_t>(record[0]);
+    if (label >= classes) {
+      fail(path, "expected labels from 0 to ", classes - 1, ", found ", int{label}, " at image ", i);
+    }
+    data.labels.push_back(label);
+    for (std::size_t row = 0; row < side; ++row) {
+      for (std::size_t plane = 0; plane < planes; ++plane) {
+        const char* const from = record + 1 + (plane * side + row) * side;
+        std::transform(from, from + side, std::back_inserter(data.pixels),
+                       [](char byte) { return static_cast<std::uint8_t>(byte); });
+      }
+    }
+  }
+}
+
+}  // namespace
+
+Data load_cifar10(const std::filesystem::path& directory) {
+  Data data;
+  for (Dataset* const part : {&data.train, &data.test}) {
+    part->rows = side;
+    part->columns = side * planes;
+  }
+  for (int batch = 1; batch <= 5; ++batch) {
+    read(directory / ("data_batch_" + std::to_string(batch) + ".bin"), data.train);
+  }
+  read(directory / "test_batch.bin", data.test);
+  return data;
+}
+
+}  // namespace mnist
