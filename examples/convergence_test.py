@@ -3,6 +3,8 @@
 import argparse
 import json
 import pathlib
+import shutil
+import struct
 import subprocess
 import sys
 import unittest
@@ -78,6 +80,38 @@ class Regression(unittest.TestCase):
         runs = result("resumed.json")["runs"]
         self.assertEqual(runs[:3], first)
         self.assertEqual([each["seed"] for each in runs], [0, 0, 0, 1, 1, 1])
+
+    def test_a_late_mu_and_who_sent_what(self):
+        done = run(options.regression, *SMALL, "--methods", "topk,regtopk", "--late-mu", 16, "--late-from", 700,
+                   "--json", fresh("late.json"))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(result("late.json")["about"]["late_mu"], {"mu": 16, "from": 700})
+        for each in result("late.json")["runs"]:
+            if each["method"] == "regtopk":
+                self.assertLess(each["end"], 1e-9)
+            else:  # every position, in every round
+                self.assertGreater(each["torn"][0]["share_of_rounds"], 0.9)
+
+    def test_problems_of_files(self):
+        folder = options.scratch / "problems"
+        few = ["--problems", folder, "--densities", 0.5, "--mus", 4, "--types", "float64", "--seeds", 1, "--rounds",
+               300, "--methods", "dense", "--workers", 2, "--weights", 3]
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        done = run(options.regression, *few)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("problem-0.f64: not found", done.stderr)
+        gram, moment = [2, 0, 0, 0, 2, 0, 0, 0, 2], [2, 4, -6]  # of which the best is 1, 2, -3
+        numbers = [*gram, *gram, *moment, *moment, 0, 0, 0]
+        file = folder / "problem-0.f64"
+        file.write_bytes(struct.pack(f"<{len(numbers)}d", *numbers))
+        done = run(options.regression, *few, "--step", 10, "--json", fresh("problems.json"))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertLess(result("problems.json")["runs"][0]["end"], 1e-6)
+        file.write_bytes(file.read_bytes()[:-8])
+        done = run(options.regression, *few)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("expected 216 bytes for this many workers and weights, found 208", done.stderr)
 
     def test_files_of_others_are_refused(self):
         file = fresh("other.json")

@@ -52,6 +52,8 @@ ParsedCommandLine parse_command_line(int argc, char** argv) {
   app.add_option("--seeds", config.seeds, "how many: 0, 1, ...")
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();
+  app.add_option("--problems", config.problems,
+                 "take the problems from this folder, where numpy_problems.py wrote them");
   app.add_option("--workers", config.shape.workers, "threads of this program")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();

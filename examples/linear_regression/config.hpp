@@ -20,6 +20,7 @@ struct Config {
   double late_mu = 0;  ///< 0: mu stays
   std::size_t late_from = 1500;
   std::uint64_t seeds = 12;
+  std::filesystem::path problems;  ///< folder of numpy_problems.py; empty: drawn here
   double step = 0.01;
   std::size_t rounds = 2500;
   std::filesystem::path json;  ///< empty: not written

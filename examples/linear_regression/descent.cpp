@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <iterator>
 #include <mutex>
 #include <numeric>
 #include <optional>
@@ -15,6 +16,13 @@ namespace {
 
 template <class T>
 using Vector = Eigen::Matrix<T, Eigen::Dynamic, 1>;
+
+/// What was sent has left no residual: values travel as they are.
+template <class T>
+void note_sent(const T* residual, std::size_t count, std::vector<std::uint8_t>& sent) {
+  std::transform(residual, residual + count, std::back_inserter(sent),
+                 [](T left) -> std::uint8_t { return left == 0 ? 1 : 0; });
+}
 
 /// One worker's loop. The first one keeps the record.
 template <class T>
@@ -44,6 +52,10 @@ void work(const Problem& problem, const Setting& setting, sparccl::Communicator 
       communicator.all_reduce(gradient.data(), mean.data(), count, setting.type,
                               sparccl::Reduction::avg);
     }
+    if (tensor && round + watched_rounds >= setting.rounds) {
+      note_sent(static_cast<const T*>(tensor->residual()), count,
+                course.sent[static_cast<std::size_t>(communicator.rank())]);
+    }
     weights -= static_cast<T>(setting.step) * mean;
     if (communicator.rank() == 0) {
       course.gap.push_back((weights.template cast<double>() - problem.best()).squaredNorm());
@@ -67,6 +79,7 @@ const char* name_of(Method method) noexcept {
 
 Course descend(const Problem& problem, const Setting& setting) {
   Course course;
+  course.sent.resize(static_cast<std::size_t>(problem.shape().workers));
   std::vector<sparccl::Communicator> communicators =
       sparccl::Communicator::local(problem.shape().workers);
   std::mutex mutex;

@@ -28,6 +28,7 @@ json about(const Config& config) {
                {"step", config.step},
                {"rounds", config.rounds}};
   if (config.late_mu > 0) what["late_mu"] = {{"mu", config.late_mu}, {"from", config.late_from}};
+  if (!config.problems.empty()) what["problems"] = "numpy";
   return what;
 }
 
@@ -86,11 +87,27 @@ json furthest(const Problem& problem, const Course& course) {
   return found;
 }
 
+/// Positions that not all workers send at the same time: where a run is stuck, and why.
+json torn(const Problem& problem, const Course& course) {
+  json found = json::array();
+  for (const Disagreement& each : disagreements(problem, course, 3)) {
+    found.push_back({{"position", each.position},
+                     {"share_of_rounds", each.share},
+                     {"worker", each.worker},
+                     {"sends_in", each.own_share},
+                     {"others_send_in", each.usual_share},
+                     {"gradient", each.own_gradient},
+                     {"largest_gradient", each.largest_gradient}});
+  }
+  return found;
+}
+
 const json& run(study::Study& study, const Problem& problem, const Run& run) {
   const Course course = descend(problem, run.setting);
   return study.add(key_of(run), {{"end", end_of(course)},
                                  {"entries_a_round", course.entries_a_round},
                                  {"furthest", furthest(problem, course)},
+                                 {"torn", torn(problem, course)},
                                  {"curve", curve_of(course)}});
 }
 
@@ -113,6 +130,11 @@ void print(const study::Study& study, const std::vector<Setting>& settings, std:
   }
 }
 
+Problem problem_of(const Config& config, std::uint64_t seed) {
+  if (config.problems.empty()) return {config.shape, seed};
+  return {config.shape, config.problems / ("problem-" + std::to_string(seed) + ".f64")};
+}
+
 int study_all(const Config& config) {
   study::Study study(config.json, about(config));
   const std::vector<Setting> settings = settings_of(config);
@@ -127,7 +149,7 @@ int study_all(const Config& config) {
   for (const Run& each : missing) {
     if (!problem.contains(each.seed)) {
       problem.clear();
-      problem.emplace(each.seed, Problem(config.shape, each.seed));
+      problem.emplace(each.seed, problem_of(config, each.seed));
     }
     char what[96];
     std::snprintf(what, sizeof(what), "%s %s, density %g, mu %g, seed %llu",

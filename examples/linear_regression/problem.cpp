@@ -1,7 +1,10 @@
 #include "problem.hpp"
 
 #include <cmath>
+#include <fstream>
 #include <random>
+#include <stdexcept>
+#include <string>
 
 namespace regression {
 
@@ -33,6 +36,41 @@ Problem::Problem(const Shape& shape, std::uint64_t seed) : shape_(shape) {
   for (double& weight : start_) {
     weight = uniform(random) / std::sqrt(static_cast<double>(shape.weights));
   }
+}
+
+Problem::Problem(const Shape& shape, const std::filesystem::path& file) : shape_(shape) {
+  const auto workers = static_cast<std::uintmax_t>(shape.workers);
+  const auto weights = static_cast<std::uintmax_t>(shape.weights);
+  const std::uintmax_t expected = sizeof(double) * weights * (workers * (weights + 1) + 1);
+  std::error_code error;
+  const std::uintmax_t found = std::filesystem::file_size(file, error);
+  std::ifstream stream(file, std::ios::binary);
+  if (error || !stream) {
+    throw std::runtime_error(file.string() + ": not found; numpy_problems.py writes it");
+  }
+  if (found != expected) {
+    throw std::runtime_error(file.string() + ": expected " + std::to_string(expected) +
+                             " bytes for this many workers and weights, found " +
+                             std::to_string(found));
+  }
+  const auto read = [&](auto& values) {
+    stream.read(reinterpret_cast<char*>(values.data()),
+                static_cast<std::streamsize>(sizeof(double)) * values.size());
+  };
+  Eigen::MatrixXd gram = Eigen::MatrixXd::Zero(shape.weights, shape.weights);
+  Eigen::VectorXd moment = Eigen::VectorXd::Zero(shape.weights);
+  for (int worker = 0; worker < shape.workers; ++worker) {
+    read(gram_.emplace_back(shape.weights, shape.weights));  // symmetric: either order will do
+    gram += gram_.back();
+  }
+  for (int worker = 0; worker < shape.workers; ++worker) {
+    read(moment_.emplace_back(shape.weights));
+    moment += moment_.back();
+  }
+  best_ = gram.ldlt().solve(moment);
+  start_.resize(shape.weights);
+  read(start_);
+  if (!stream) throw std::runtime_error(file.string() + ": cannot be read");
 }
 
 Eigen::VectorXd Problem::gradient(int worker, const Eigen::VectorXd& weights) const {

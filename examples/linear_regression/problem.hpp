@@ -4,6 +4,7 @@
 #include <Eigen/Dense>
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <vector>
 
 namespace regression {
@@ -24,6 +25,9 @@ class Problem {
   /// The same seed gives the same problem with the same C++ library: its normal distribution is its
   /// own.
   Problem(const Shape& shape, std::uint64_t seed);
+
+  /// What numpy_problems.py wrote of this shape. Throws std::runtime_error that names the file.
+  Problem(const Shape& shape, const std::filesystem::path& file);
 
   [[nodiscard]] const Shape& shape() const noexcept { return shape_; }
 

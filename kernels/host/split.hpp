@@ -2,9 +2,12 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <limits>
 
 #include "host/workspace.hpp"
 #include "stages.hpp"
@@ -47,13 +50,38 @@ struct SplitScratch {
   std::byte* base_;
 };
 
+/// Moves to the front those of `size` magnitudes that may be among the k largest, as a sample tells,
+/// and the rest away: how many. At least k.
+template <class A>
+std::size_t thin_out(A* magnitudes, std::size_t size, std::size_t k) {
+  constexpr std::size_t sampled = 512;
+  if (size < 16 * sampled || k > size / 4) return size;
+  std::array<A, sampled> sample;
+  for (std::size_t i = 0; i < sampled; ++i) sample[i] = magnitudes[i * (size / sampled)];
+  const double rank = static_cast<double>(k) / static_cast<double>(size) * sampled;
+  const auto nth = sample.begin() + static_cast<std::ptrdiff_t>(rank + 4 * std::sqrt(rank) + 2);
+  std::nth_element(sample.begin(), nth, sample.end(), std::greater<>());
+  const A least = *nth;
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < size; ++i) kept += magnitudes[i] >= least ? 1 : 0;
+  if (kept < k) return size;
+  kept = 0;
+  for (std::size_t i = 0; i < size; ++i) {
+    const A magnitude = magnitudes[i];
+    magnitudes[kept] = magnitude;
+    kept += magnitude >= least ? 1 : 0;
+  }
+  return kept;
+}
+
 /// Of `size` magnitudes, the k largest: those above the threshold, and the first of those at it.
 template <class A>
 class Best {
  public:
-  /// magnitudes: [size], put into another order.
+  /// magnitudes: [size], overwritten.
   Best(A* magnitudes, std::size_t size, std::size_t k) : all_(size <= k) {
     if (all_ || k == 0) return;
+    size = thin_out(magnitudes, size, k);
     std::nth_element(magnitudes, magnitudes + (k - 1), magnitudes + size, std::greater<>());
     threshold_ = magnitudes[k - 1];
     const auto above = std::count_if(magnitudes, magnitudes + k,

@@ -216,10 +216,18 @@ class Plan(unittest.TestCase):
         self.assertRegex(measured.stdout, r"(?m)^dense .* [mun]?s\* ")
         self.assertRegex(measured.stdout, r"(?m)^\* dense was measured as a whole: this is the rest")
         self.assertTrue(self.asked("--count", "1M")["dense_latency_is_rest"])
-        for other in (["--ranks", "8"], ["--latency", "50us"]):
-            modelled = run("--calibration", self.file, "--count", "1M", *other)
-            self.assertNotIn("*", modelled.stdout)
-            self.assertFalse(self.asked("--count", "1M", *other)["dense_latency_is_rest"])
+        scaled = run("--calibration", self.file, "--count", "1M", "--ranks", "8")
+        self.assertRegex(scaled.stdout, r"(?m)^\* dense was measured as a whole, by 2 ranks, and scaled: this is")
+        self.assertRegex(scaled.stdout, "as float32, 8 ranks, ")
+        modelled = run("--calibration", self.file, "--count", "1M", "--latency", "50us")
+        self.assertNotIn("*", modelled.stdout)
+        self.assertFalse(self.asked("--count", "1M", "--latency", "50us")["dense_latency_is_rest"])
+
+    def test_nodes_are_told(self):
+        flat = run("--calibration", self.file, "--count", "1M", "--ranks", "8", "--ranks-per-node", "1")
+        self.assertIn("8 ranks, one a node\n", flat.stdout)
+        nodes = run("--calibration", self.file, "--count", "1M", "--ranks", "8", "--ranks-per-node", "4")
+        self.assertIn("8 ranks, 2 nodes of 4\n", nodes.stdout)
 
     def test_one_rank_has_nothing_to_exchange(self):
         for done in (run("--count", "1M", *NETWORK[2:], "--ranks", "1"),
