@@ -155,7 +155,8 @@ inline constexpr double worthwhile = 0.9;
 
 /// Where the fastest sparse path takes as long as the dense one.
 struct BreakEven {
-  /// Sparse wins below `value`; above it, where it sends more bytes in fewer messages; or one always.
+  /// Sparse wins below `value`; above it, where it sends more bytes in fewer messages; or one
+  /// always.
   enum class Kind { at, above, sparse_wins, dense_wins };
   Kind kind = Kind::dense_wins;
   double value = 0;

@@ -286,7 +286,8 @@ std::optional<Settings> parse(int argc, const char* const* argv) {
   if (is_stdout(s.json)) s.json = "-";
   understand(words, s);
   require_sense(s);
-  if (app.count("--calibration") != 0 && std::ranges::find(s.paths, Path::automatic) == s.paths.end()) {
+  if (app.count("--calibration") != 0 &&
+      std::ranges::find(s.paths, Path::automatic) == s.paths.end()) {
     throw UsageError("--calibration: expected --path auto, which alone goes by it; leave it out");
   }
   return s;

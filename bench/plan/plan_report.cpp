@@ -36,9 +36,9 @@ bool dense_is_measured(const Costs& costs) {
 
 std::string show_nodes(const Workload& workload) {
   const int each = std::max(1, workload.ranks_per_node);
-  return each == 1 ? "one a node"
-                   : std::to_string(workload.world_size / each) + " nodes of " +
-                         std::to_string(each);
+  return each == 1
+             ? "one a node"
+             : std::to_string(workload.world_size / each) + " nodes of " + std::to_string(each);
 }
 
 std::string verdict(const Predictions& predictions) {
@@ -84,7 +84,8 @@ std::string words_of_density(const BreakEven& density) {
 Json json_of(const BreakEven& even, const char* unit) {
   static constexpr const char* kinds[] = {"at", "above", "sparse_wins", "dense_wins"};
   Json json = {{"kind", kinds[static_cast<int>(even.kind)]}};
-  if (even.kind == BreakEven::Kind::at || even.kind == BreakEven::Kind::above) json[unit] = even.value;
+  if (even.kind == BreakEven::Kind::at || even.kind == BreakEven::Kind::above)
+    json[unit] = even.value;
   return json;
 }
 
@@ -92,11 +93,10 @@ Json json_of(const BreakEven& even, const char* unit) {
 
 std::string table_of(const Costs& costs, const Workload& workload) {
   const Predictions predictions = predict(costs, workload);
-  std::string text =
-      format("%zu entries of %s, %zu of them sent (density %.3g %%) as %s, %s, %s\n",
-             workload.count, name_of(workload.type), workload.k, 100 * density_of(workload),
-             name_of(workload.wire), show_ranks(workload.world_size).c_str(),
-             show_nodes(workload).c_str());
+  std::string text = format("%zu entries of %s, %zu of them sent (density %.3g %%) as %s, %s, %s\n",
+                            workload.count, name_of(workload.type), workload.k,
+                            100 * density_of(workload), name_of(workload.wire),
+                            show_ranks(workload.world_size).c_str(), show_nodes(workload).c_str());
   if (workload.world_size == 1) {
     return text +
            "no: one rank has nothing to exchange, dense or sparse; expected 2 ranks or more\n";
@@ -121,13 +121,13 @@ std::string table_of(const Costs& costs, const Workload& workload) {
     text += "hierarchical  needs at least 2 nodes of at least 2 ranks each (--ranks-per-node)\n";
   }
   if (measured) {
-    text +=
-        "* dense was measured as a whole";
+    text += "* dense was measured as a whole";
     if (costs.dense.ranks != workload.world_size) {
       text += format(", by %d ranks, and scaled", costs.dense.ranks);
     }
     text +=
-        ": this is the rest of its time, latency and whatever else the other columns do not explain\n";
+        ": this is the rest of its time, latency and whatever else the other columns do not "
+        "explain\n";
   }
   text += "\nbreak-even bandwidth: " + words_of(break_even_bandwidth(costs, workload)) + "\n";
   text += "break-even density:   " + words_of_density(break_even_density(costs, workload)) + "\n";

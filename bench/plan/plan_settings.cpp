@@ -127,9 +127,9 @@ std::optional<PlanSettings> parse_plan(int argc, char** argv) {
                  "of each node's link, with its unit: 100mbit, 25gbit, 12GB/s. With --probe under "
                  "mpirun: what the link is rated at, so that the rest counts as processor time");
   app.add_option("-l,--latency", latency, "of a message, with its unit: 800ns, 50us, 1ms, 0.1s");
-  auto* const per_node =
-      app.add_option("-r,--ranks-per-node", s.ranks_per_node, "ranks that share a node's link; default as measured, or 1")
-          ->check(CLI::Range(1, 1024));
+  auto* const per_node = app.add_option("-r,--ranks-per-node", s.ranks_per_node,
+                                        "ranks that share a node's link; default as measured, or 1")
+                             ->check(CLI::Range(1, 1024));
   app.add_option("--node-bandwidth", node_bandwidth,
                  "between ranks of a node; default as measured, or 10GB/s");
   app.add_option("--node-latency", node_latency,

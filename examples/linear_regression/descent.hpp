@@ -33,10 +33,10 @@ inline constexpr std::size_t watched_rounds = 200;
 /// A position that in some of the watched rounds was sent by some workers and not by all.
 struct Disagreement {
   std::size_t position = 0;
-  double share = 0;        ///< of the watched rounds
-  int worker = 0;          ///< that sent it least often
-  double own_share = 0;    ///< of the watched rounds in which that one did
-  double usual_share = 0;  ///< the median over the workers
+  double share = 0;             ///< of the watched rounds
+  int worker = 0;               ///< that sent it least often
+  double own_share = 0;         ///< of the watched rounds in which that one did
+  double usual_share = 0;       ///< the median over the workers
   double own_gradient = 0;      ///< of that worker there, at the end
   double largest_gradient = 0;  ///< |...| of any worker there
 };

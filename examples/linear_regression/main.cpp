@@ -48,8 +48,8 @@ std::vector<Setting> settings_of(const Config& config) {
       const bool dense = method == Method::dense;
       for (const double density : dense ? std::vector<double>{1} : config.densities) {
         for (const double mu : method == Method::regtopk ? config.mus : std::vector<double>{0}) {
-          settings.push_back({method, density, mu, config.late_mu, config.late_from, type, config.step,
-                              config.rounds});
+          settings.push_back({method, density, mu, config.late_mu, config.late_from, type,
+                              config.step, config.rounds});
         }
       }
     }

@@ -37,7 +37,8 @@ void read(const std::filesystem::path& path, Dataset& data) {
     if (!file.read(record, record_bytes)) fail(path, "cannot be read");
     const auto label = static_cast<std::uint8_t>(record[0]);
     if (label >= classes) {
-      fail(path, "expected labels from 0 to ", classes - 1, ", found ", int{label}, " at image ", i);
+      fail(path, "expected labels from 0 to ", classes - 1, ", found ", int{label}, " at image ",
+           i);
     }
     data.labels.push_back(label);
     for (std::size_t row = 0; row < side; ++row) {

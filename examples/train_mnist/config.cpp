@@ -75,9 +75,7 @@ const char* name_of(Shards shards) noexcept {
   return "?";
 }
 
-const char* name_of(StudySize size) noexcept {
-  return size == StudySize::quick ? "quick" : "full";
-}
+const char* name_of(StudySize size) noexcept { return size == StudySize::quick ? "quick" : "full"; }
 
 ParsedCommandLine parse_command_line(int argc, char** argv) {
   const std::map<std::string, BackendName> backends{{"host", BackendName::host},
@@ -139,14 +137,16 @@ ParsedCommandLine parse_command_line(int argc, char** argv) {
   app.add_option("--batch", config.batch, "images per step, over all ranks")
       ->check(count)
       ->capture_default_str();
-  app.add_option("--local-steps", config.local_steps,
-                 "of each rank on its own, with a batch each, before the sum of their gradients is\n"
-                 "averaged")
+  app.add_option(
+         "--local-steps", config.local_steps,
+         "of each rank on its own, with a batch each, before the sum of their gradients is\n"
+         "averaged")
       ->check(count)
       ->capture_default_str();
-  app.add_option("--shards", config.shards,
-                 "which images a rank sees: none (default): all; mixed: a part of its own; sorted:\n"
-                 "a part of its own of images sorted by label, so that each rank sees few classes")
+  app.add_option(
+         "--shards", config.shards,
+         "which images a rank sees: none (default): all; mixed: a part of its own; sorted:\n"
+         "a part of its own of images sorted by label, so that each rank sees few classes")
       ->transform(one_of(all_shards))
       ->type_name("NAME");
   app.add_option("--lr", config.learning_rate, "learning rate of plain SGD, above 0")
@@ -165,9 +165,10 @@ ParsedCommandLine parse_command_line(int argc, char** argv) {
       ->type_name("TYPE");
   app.add_option("--warmup", config.warmup, "steps per stage of DGC's density warm-up; 0: none")
       ->capture_default_str();
-  app.add_option("--accordion", config.accordion,
-                 "adapts the density (arXiv 2010.16248): this one while the gradient's norm changes\n"
-                 "fast, --density otherwise; --backend host alone")
+  app.add_option(
+         "--accordion", config.accordion,
+         "adapts the density (arXiv 2010.16248): this one while the gradient's norm changes\n"
+         "fast, --density otherwise; --backend host alone")
       ->check(between(tiny, 1, "a number above 0, at most 1"));
   app.add_option("--interval", config.interval, "steps between two looks of --accordion")
       ->check(count)

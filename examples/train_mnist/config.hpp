@@ -46,8 +46,8 @@ struct Config {
   std::vector<Method> methods{Method::dense, Method::topk, Method::regtopk};
   std::vector<std::size_t> hidden{512, 256};  ///< widths of the hidden layers
   std::size_t epochs = 30;
-  std::size_t steps = 0;    ///< averages of gradients, in place of epochs; 0: by epochs
-  std::size_t batch = 128;  ///< images per step, over all ranks
+  std::size_t steps = 0;        ///< averages of gradients, in place of epochs; 0: by epochs
+  std::size_t batch = 128;      ///< images per step, over all ranks
   std::size_t local_steps = 1;  ///< of each rank on its own, before gradients are averaged
   Shards shards = Shards::none;
   double learning_rate = 0.4;
@@ -55,7 +55,7 @@ struct Config {
   double mu = 2.0;  ///< of RegTop-k
   sparccl::DataType wire = sparccl::DataType::float32;
   std::size_t warmup = 0;  ///< steps per stage of sparccl::DgcWarmup; 0: none
-  double accordion = 0;    ///< the high density of sparccl::Accordion, `density` is the low; 0: none
+  double accordion = 0;  ///< the high density of sparccl::Accordion, `density` is the low; 0: none
   std::size_t interval = 50;  ///< steps of one of sparccl::Accordion's
   std::size_t points = 40;    ///< of the curve, about
   std::uint64_t seed = 1;

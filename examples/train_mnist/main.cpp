@@ -91,7 +91,8 @@ std::string obstacle(const Config& config) {
   if (config.backend == mnist::BackendName::cuda) {
     if (std::string missing = mnist::cuda_is_missing(); !missing.empty()) return missing;
     if (config.accordion > 0) {
-      return "--accordion with --backend cuda: it looks at means in host memory; use --backend host";
+      return "--accordion with --backend cuda: it looks at means in host memory; use --backend "
+             "host";
     }
   }
   if (config.ranks > 0 && mnist::ranks_of_mpirun() > 0) {

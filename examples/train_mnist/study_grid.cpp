@@ -22,8 +22,7 @@ const std::vector<Contender> methods{{Method::dense},
                                      {Method::regtopk, 1},
                                      {Method::regtopk, 2},
                                      {Method::regtopk, 5}};
-const std::vector<Contender> few_methods{
-    {Method::dense}, {Method::topk}, {Method::regtopk, 2}};
+const std::vector<Contender> few_methods{{Method::dense}, {Method::topk}, {Method::regtopk, 2}};
 const std::vector<Contender> schedules{{Method::topk, 0, Schedule::warmup},
                                        {Method::topk, 0, Schedule::accordion},
                                        {Method::regtopk, 2, Schedule::warmup},

@@ -30,11 +30,12 @@ json result_of(const MethodResult& trained) {
     losses.push_back(rounded(point.training_loss));
     right.push_back(rounded(point.test_accuracy));
   }
-  return {{"test_accuracy", trained.curve.back().test_accuracy},
-          {"training_loss", rounded(trained.curve.back().training_loss)},
-          {"bytes", trained.curve.back().bytes},
-          {"curve", {{"step", steps}, {"bytes", bytes}, {"training_loss", losses},
-                     {"test_accuracy", right}}}};
+  return {
+      {"test_accuracy", trained.curve.back().test_accuracy},
+      {"training_loss", rounded(trained.curve.back().training_loss)},
+      {"bytes", trained.curve.back().bytes},
+      {"curve",
+       {{"step", steps}, {"bytes", bytes}, {"training_loss", losses}, {"test_accuracy", right}}}};
 }
 
 json train_one(const Config& config, const Data& data, study::Progress& progress) {

@@ -116,7 +116,8 @@ std::string study_table(const study::Study& study, const std::vector<StudyRun>& 
   std::string text =
       "# test accuracy in percent, mean and 95 % interval over the seeds; the same of what it is\n"
       "# above Top-k's of the same seed\n"
-      "ranks shards  local   density  method                           accuracy        above Top-k\n";
+      "ranks shards  local   density  method                           accuracy        above "
+      "Top-k\n";
   Tally tally;
   for (const StudyRun& run : runs) {
     if (run.seed != runs.front().seed) continue;
@@ -125,11 +126,11 @@ std::string study_table(const study::Study& study, const std::vector<StudyRun>& 
     tally.add(run, row);
   }
   char summary[160];
-  std::snprintf(summary, sizeof(summary),
-                "# RegTop-k against Top-k: the interval leaves out 0 in %d of %d settings, ahead in "
-                "%d and behind in %d; of as\n# many settings without a difference, %.0f would\n",
-                tally.ahead + tally.behind, tally.all, tally.ahead, tally.behind,
-                0.05 * tally.all);
+  std::snprintf(
+      summary, sizeof(summary),
+      "# RegTop-k against Top-k: the interval leaves out 0 in %d of %d settings, ahead in "
+      "%d and behind in %d; of as\n# many settings without a difference, %.0f would\n",
+      tally.ahead + tally.behind, tally.all, tally.ahead, tally.behind, 0.05 * tally.all);
   return text + summary;
 }
 

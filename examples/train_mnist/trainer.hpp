@@ -45,9 +45,9 @@ void check(const Config& config, const Data& data, int ranks);
 /// After a step: how many are done, and the last point of the curve.
 using Watcher = std::function<void(std::size_t done, const CurvePoint& last)>;
 
-/// Collective. Equal seeds give equal initial weights to every method and every number of ranks, and
-/// without shards equal batches, too. Throws std::runtime_error when the ranks' weights have come
-/// apart, sparccl::Error when a call fails.
+/// Collective. Equal seeds give equal initial weights to every method and every number of ranks,
+/// and without shards equal batches, too. Throws std::runtime_error when the ranks' weights have
+/// come apart, sparccl::Error when a call fails.
 [[nodiscard]] MethodResult train(Backend& backend, Method method, const Config& config,
                                  const Data& data, const Watcher& watcher);
 

@@ -50,8 +50,8 @@ struct SplitScratch {
   std::byte* base_;
 };
 
-/// Moves to the front those of `size` magnitudes that may be among the k largest, as a sample tells,
-/// and the rest away: how many. At least k.
+/// Moves to the front those of `size` magnitudes that may be among the k largest, as a sample
+/// tells, and the rest away: how many. At least k.
 template <class A>
 std::size_t thin_out(A* magnitudes, std::size_t size, std::size_t k) {
   constexpr std::size_t sampled = 512;

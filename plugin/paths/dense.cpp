@@ -81,8 +81,7 @@ class DenseRoute final : public Route {
   /// result from run to run: there such a residual is sent with every step.
   [[nodiscard]] bool was_sent() const {
     const bool nothing_left = plan_.type == plan_.accumulator();
-    return residual_ == Residual::sent &&
-           (nothing_left || !tensor_.communicator.asynchronous()) &&
+    return residual_ == Residual::sent && (nothing_left || !tensor_.communicator.asynchronous()) &&
            tensor_.memory.report->entries > entries_before_;
   }
 

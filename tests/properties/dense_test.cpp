@@ -114,11 +114,8 @@ TEST(DensePath, LeavesTheRoundingOfTheResidualInPeace) {
 /// A state that is saved then says that the residual is at rest: it is not sent once more.
 TEST(DensePath, ResumesWithTheResidualAtRest) {
   std::mt19937_64 random(204);
-  Shape shape{.ranks = 2,
-              .count = 3'000,
-              .k = 30,
-              .type = DataType::bfloat16,
-              .wire = DataType::bfloat16};
+  Shape shape{
+      .ranks = 2, .count = 3'000, .k = 30, .type = DataType::bfloat16, .wire = DataType::bfloat16};
   World whole(shape);
   static_cast<void>(whole.step(random_gradients(shape, random)));
   whole.each([](SparseAllreduce& tensor, int) { tensor.set_path(Path::dense); });

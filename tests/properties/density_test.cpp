@@ -60,8 +60,8 @@ TEST(Density, MayChangeBetweenSteps) {
   }
 }
 
-/// The first k entries are so large at every step that they are sent again, unless a mu that is high
-/// lets what has piled up elsewhere go before. The last rank's have the other sign.
+/// The first k entries are so large at every step that they are sent again, unless a mu that is
+/// high lets what has piled up elsewhere go before. The last rank's have the other sign.
 std::vector<Vector> with_peaks(const Shape& shape, std::mt19937_64& random) {
   std::vector<Vector> gradients(static_cast<std::size_t>(shape.ranks), Vector(shape.count));
   for (Vector& gradient : gradients) {
@@ -81,7 +81,8 @@ TEST(Mu, MayChangeBetweenSteps) {
     Shape shape{.ranks = 3, .count = 5'000, .k = 200, .mu = from};
     World world(shape);
     for (int t = 0; t < 3; ++t) static_cast<void>(world.step(with_peaks(shape, random)));
-    world.each([&](SparseAllreduce& tensor, int rank) { tensor.save(file + std::to_string(rank)); });
+    world.each(
+        [&](SparseAllreduce& tensor, int rank) { tensor.save(file + std::to_string(rank)); });
     const auto gradients = with_peaks(shape, random);
     const auto unchanged = [&] {
       World same(shape);

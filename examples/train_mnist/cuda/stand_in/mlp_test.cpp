@@ -106,9 +106,9 @@ TEST_P(CudaMlp, TakesLocalStepsBackAsOnHosts) {
       ASSERT_LT(largest_difference(device.parameters(), before), 1e-4F);
       const float* const sum = host.gradient();
       EXPECT_GT(std::abs(*std::max_element(sum, sum + net.parameter_count)), 0);
-      EXPECT_LT(largest_difference({sum, net.parameter_count},
-                                   {device.gradient(), net.parameter_count}),
-                1e-3F);
+      EXPECT_LT(
+          largest_difference({sum, net.parameter_count}, {device.gradient(), net.parameter_count}),
+          1e-3F);
       host.descend(0.1F);
       device.descend(0.1F);
     }
