@@ -86,6 +86,16 @@ class Regression(unittest.TestCase):
                    "--json", fresh("late.json"))
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(result("late.json")["about"]["late_mu"], {"mu": 16, "from": 700})
+        self.assertEqual(run(options.regression, *SMALL, "--methods", "regtopk", "--json", fresh("early.json")).returncode,
+                         0)
+
+        def curves(name):
+            return [(each["curve"]["round"], each["curve"]["gap"]) for each in result(name)["runs"]
+                    if each["method"] == "regtopk"]
+        for (rounds, late), (_, early) in zip(curves("late.json"), curves("early.json")):
+            before = sum(each <= 700 for each in rounds)
+            self.assertEqual(late[:before], early[:before])
+            self.assertNotEqual(late[before:], early[before:])
         for each in result("late.json")["runs"]:
             if each["method"] == "regtopk":
                 self.assertLess(each["end"], 1e-9)

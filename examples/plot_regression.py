@@ -68,7 +68,8 @@ def draw_regression(result, path, kind):
     rows[0][0].legend(fontsize="small")
     seeds = len({run["seed"] for run in result["runs"]})
     figure.suptitle(f"Linear regression, {result['about']['workers']} workers, {kind}, mu {MU}: "
-                    f"{seeds} seeds (thin) and their median")
+                    f"{seeds} seeds (thin) and their median",
+                    fontsize="large" if len(densities) > 1 else "x-small")
     figure.savefig(path, dpi=110)
 
 
@@ -104,7 +105,7 @@ def main():
             draw_toy(result, options.plot)
         else:
             draw_regression(result, options.plot, options.type)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         sys.exit(f"plot_regression.py: {options.result}: {type(error).__name__}: {error}")
 
 

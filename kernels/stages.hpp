@@ -307,7 +307,8 @@ class Backend {
 
   /// sum: [count] type, of all ranks' `send`. If it is finite: the residual keeps what the rounding
   /// of `send` left over and the history is empty. Else neither changes. The result is the sum in
-  /// any case, as of a rank that sent its gradient as it is. Verdict and report as of check(); the
+  /// any case, as of a rank that sent its gradient as it is. Verdict and report as of check(), on
+  /// hosts without the entries that were beyond the type's largest number; the
   /// step advances, as count_dense()'s does. output: dense, may be the gradient, not `sum`.
   virtual void conclude_dense(const Plan& plan, const Step& step, const Memory& memory,
                               void* workspace, const void* sum, const Output& output) = 0;

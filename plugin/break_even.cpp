@@ -1,4 +1,4 @@
-// Where the fastest sparse path and the dense one take equally long, by bisection.
+// Where the fastest sparse path and the dense one take equally long.
 #include <algorithm>
 #include <cmath>
 
@@ -7,16 +7,23 @@
 namespace sparccl {
 namespace {
 
-/// sparse_wins(value) changes once at most between low and high, both > 0.
+/// Between low and high, both > 0: where sparse_wins(value) first changes. The paths are several,
+/// so that it may change more than once, a factor apart.
 template <class Wins>
-BreakEven bisect(double low, double high, const Wins& sparse_wins) {
+BreakEven first_change(double low, double high, const Wins& sparse_wins) {
+  constexpr double step = 1.2;
   const bool first = sparse_wins(low);
-  if (sparse_wins(high) == first) {
+  double next = low;
+  do {
+    low = next;
+    next = std::min(high, next * step);
+  } while (next < high && sparse_wins(next) == first);
+  if (sparse_wins(next) == first) {
     return {first ? BreakEven::Kind::sparse_wins : BreakEven::Kind::dense_wins, 0};
   }
-  while (high > low * (1 + 1e-9)) {
-    const double middle = std::sqrt(low) * std::sqrt(high);
-    (sparse_wins(middle) == first ? low : high) = middle;
+  while (next > low * (1 + 1e-9)) {
+    const double middle = std::sqrt(low) * std::sqrt(next);
+    (sparse_wins(middle) == first ? low : next) = middle;
   }
   return {first ? BreakEven::Kind::at : BreakEven::Kind::above, low};
 }
@@ -40,7 +47,7 @@ Costs at_bandwidth(const Costs& costs, double bytes_per_second) {
 
 BreakEven break_even_bandwidth(const Costs& costs, const Workload& workload) {
   if (workload.world_size < 2) return {BreakEven::Kind::dense_wins, 0};
-  return bisect(1.0, 1e15, [&](double bytes_per_second) {
+  return first_change(1.0, 1e15, [&](double bytes_per_second) {
     return sparse_wins(at_bandwidth(costs, bytes_per_second), workload);
   });
 }
@@ -53,8 +60,8 @@ BreakEven break_even_density(const Costs& costs, const Workload& workload) {
                                       workload.count);
     return other;
   };
-  return bisect(1 / n, 1.0,
-                [&](double density) { return sparse_wins(costs, with_density(density)); });
+  return first_change(1 / n, 1.0,
+                      [&](double density) { return sparse_wins(costs, with_density(density)); });
 }
 
 }  // namespace sparccl

@@ -120,8 +120,8 @@ Costs costs_in(const Json& all) {
   costs.shared = link_of(all, "shared");
   costs.node = link_of(all, "node");
   const Json& dense = member(all, "dense");
-  costs.dense = {curve_of(dense, "curve"), whole(dense, "ranks"),
-                 number(dense, "seconds_per_byte")};
+  costs.dense = {curve_of(dense, "curve"), whole(dense, "ranks"), number(dense, "seconds_per_byte"),
+                 costs.network.latency};
   return costs;
 }
 

@@ -67,7 +67,8 @@ Prediction ideal_dense(const Costs& costs, const Workload& workload) {
   return p;
 }
 
-/// Seconds as measured by workload.world_size ranks, but for bytes that take another time now.
+/// Seconds as measured by workload.world_size ranks, but for bytes and messages that take another
+/// time now.
 double measured_dense(const Costs& costs, const Workload& workload) {
   const Curve& curve = costs.dense.curve;
   const double sent = dense_bytes(workload);
@@ -78,7 +79,9 @@ double measured_dense(const Costs& costs, const Workload& workload) {
   const Link before{.seconds_per_byte = then};
   const double changed =
       each >= then ? root_of_squares(now, before.copies_of(each)) : each * now / then;
-  return meet(costs, workload) + fixed + sent * changed;
+  const double slower = costs.network.latency - costs.dense.latency;
+  const double messages = 2 * rounds(workload.world_size) * slower;
+  return meet(costs, workload) + std::max(0.0, fixed + messages) + sent * changed;
 }
 
 /// The measurement, and at another number of ranks the ideal times what the measurement was of it:

@@ -80,6 +80,7 @@ struct DenseCosts {
   Curve curve;                  ///< over bytes of the tensor; empty: not measured
   int ranks = 0;                ///< by so many ranks; for others it is scaled
   double seconds_per_byte = 0;  ///< Link::seconds_per_byte of the network then
+  double latency = 0;           ///< Link::latency of the network then
 };
 
 struct Costs {
@@ -155,8 +156,8 @@ inline constexpr double worthwhile = 0.9;
 
 /// Where the fastest sparse path takes as long as the dense one.
 struct BreakEven {
-  /// Sparse wins below `value`; above it, where it sends more bytes in fewer messages; or one
-  /// always.
+  /// Sparse wins up to `value`; from it on, where it sends more bytes in fewer messages; or one
+  /// always. Further on it may be otherwise again.
   enum class Kind { at, above, sparse_wins, dense_wins };
   Kind kind = Kind::dense_wins;
   double value = 0;

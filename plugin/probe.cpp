@@ -161,6 +161,7 @@ Costs probe(Communicator::Impl& communicator, Stream stream) {
     costs.dense.curve = links.all_reduce();
     costs.dense.ranks = costs.machine.world_size;
     costs.dense.seconds_per_byte = costs.network.seconds_per_byte;
+    costs.dense.latency = costs.network.latency;
   });
   return costs;
 }

@@ -246,6 +246,7 @@ void SparseAllreduce::Impl::set_options(const Options& options) {
       make_plan(name_, plan_.count, plan_.type, options, {plan_.rank, plan_.world_size});
   backend().finish_all();
   const Path path = options.path;
+  const bool rests = path == path_ && route_ != nullptr && route_->at_rest();
   std::unique_ptr<Route> route = route_of(path, plan, options);
   const std::size_t capacity = std::max(plan.k, history_entries(backend(), plan_, memory_));
   if (capacity != history_.capacity) {
@@ -260,6 +261,7 @@ void SparseAllreduce::Impl::set_options(const Options& options) {
   options_ = options;
   choice_.reset();
   take_route(path, std::move(route));
+  if (rests && route_ != nullptr) route_->resume_at_rest();
 }
 
 Stats SparseAllreduce::Impl::stats() const {

@@ -168,11 +168,19 @@ void require_sound(const std::filesystem::path& path, const Plan& plan, const St
       most -= demand;
     }
   }
+  if (state.at_rest && state.path != Path::dense) {
+    reject(path, "residual at rest", "only on path dense", name_of(state.path));
+  }
   visit_accumulator(plan.accumulator(), [&]<class A>(Tag<A>) {
     const std::span<const A> residual(reinterpret_cast<const A*>(state.residual.data()),
                                       plan.count);
     if (!std::ranges::all_of(residual, [](A a) { return is_finite(a); })) {
       reject(path, "residual", "finite values", "NaN or Inf");
+    }
+    const bool nothing_left = plan.type == plan.accumulator();
+    if (state.at_rest && nothing_left &&
+        !std::ranges::all_of(residual, [](A a) { return a == A(0); })) {
+      reject(path, "residual at rest", "zeros", "others");
     }
   });
 }

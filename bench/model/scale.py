@@ -17,6 +17,14 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 PATHS = ("dense", "allgather", "split", "hierarchical")
 
 
+def spread(inputs, ranks):
+    """Over nodes, where there are enough for several; else each behind a link of its own."""
+    if ranks <= int(inputs["ranks_per_node"]):
+        return ["--ranks-per-node", 1]
+    return ["--ranks-per-node", inputs["ranks_per_node"], "--node-bandwidth", inputs["node_bandwidth"],
+            "--node-latency", inputs["node_latency"]]
+
+
 def predict_all(plan, calibration, inputs):
     rows = []
     for network in inputs["networks"]:
@@ -25,10 +33,7 @@ def predict_all(plan, calibration, inputs):
                 for ranks in inputs["ranks"]:
                     answer = plan.at(costs, model["count"], inputs["density"], ranks,
                                      "--bandwidth", network["bandwidth"],
-                                     "--latency", network["latency"],
-                                     "--ranks-per-node", inputs["ranks_per_node"],
-                                     "--node-bandwidth", inputs["node_bandwidth"],
-                                     "--node-latency", inputs["node_latency"])
+                                     "--latency", network["latency"], *spread(inputs, ranks))
                     times = {name: path["seconds"] for name, path in answer["paths"].items()}
                     rows.append({"network": network["name"], "model": model["name"], "ranks": ranks,
                                  "seconds": times, "choice": answer["choice"],

@@ -41,6 +41,21 @@ std::vector<std::string> notes_on_ranks(const Machine& measured, const PlanSetti
           ", --probe with as many ranks"};
 }
 
+std::vector<std::string> notes_on_stages(const StageCosts& stages) {
+  std::string zero;
+  const auto look = [&](const char* what, double seconds) {
+    if (seconds <= 0) zero += (zero.empty() ? "" : ", ") + std::string(what);
+  };
+  look("going over the gradient", stages.pass.slope());
+  look("writing the result", stages.result.slope());
+  look("an entry sent", stages.selected.at(0));
+  look("an entry received", stages.merged.at(0));
+  if (zero.empty()) return {};
+  return {"measured as costing nothing: " + zero +
+          "; other work took the processors meanwhile. What is predicted is of no use: probe again "
+          "when the machine is idle"};
+}
+
 void print(const std::vector<std::string>& notes) {
   for (const std::string& note : notes) {
     std::fprintf(stderr, "sparccl_plan: note: %s\n", note.c_str());

@@ -17,6 +17,9 @@ namespace sparccl::bench {
 [[nodiscard]] std::vector<std::string> notes_on_ranks(const Machine& measured,
                                                       const PlanSettings& settings);
 
+/// Stages that cost nothing were measured while something else took the processors.
+[[nodiscard]] std::vector<std::string> notes_on_stages(const StageCosts& stages);
+
 /// To stderr, each on a line: stdout may be JSON.
 void print(const std::vector<std::string>& notes);
 

@@ -36,9 +36,9 @@ bool dense_is_measured(const Costs& costs) {
 
 std::string show_nodes(const Workload& workload) {
   const int each = std::max(1, workload.ranks_per_node);
-  return each == 1
-             ? "one a node"
-             : std::to_string(workload.world_size / each) + " nodes of " + std::to_string(each);
+  if (each == 1) return "one a node";
+  if (each == workload.world_size) return "on one node";
+  return std::to_string(workload.world_size / each) + " nodes of " + std::to_string(each);
 }
 
 std::string verdict(const Predictions& predictions) {
@@ -129,6 +129,10 @@ std::string table_of(const Costs& costs, const Workload& workload) {
         ": this is the rest of its time, latency and whatever else the other columns do not "
         "explain\n";
   }
+  text +=
+      "dense: sparccl's, with the exchange of a few bytes that precedes every call; of small "
+      "tensors "
+      "an allreduce without it takes less\n";
   text += "\nbreak-even bandwidth: " + words_of(break_even_bandwidth(costs, workload)) + "\n";
   text += "break-even density:   " + words_of_density(break_even_density(costs, workload)) + "\n";
   text += "--path auto takes " + choose(predictions).reason + "\n" + verdict(predictions);

@@ -61,7 +61,9 @@ void assume_network(Costs& costs, const PlanSettings& settings) {
   }
   if (settings.latency) {
     costs.network.latency = costs.shared.latency = *settings.latency;
-    costs.dense.curve = {};  // measured with another latency
+  }
+  if (settings.ranks_per_node > 0 && settings.ranks_per_node != costs.machine.ranks_per_node) {
+    costs.shared.seconds_per_byte = settings.ranks_per_node * costs.network.seconds_per_byte;
   }
   if (costs.node.per_byte() == 0) costs.node = {.latency = 1e-6, .seconds_per_byte = 1 / 10e9};
   if (settings.node_bandwidth) {
@@ -108,6 +110,17 @@ void rate_link(Costs& costs, double bytes_per_second, bool telling) {
   costs.dense.seconds_per_byte = costs.network.seconds_per_byte;
 }
 
+/// As measured, where that is what is asked about or these ranks can be spread over several nodes
+/// like that; else one a node.
+int usual_ranks_per_node(const Costs& costs, const PlanSettings& settings) {
+  const int ranks = ranks_of(costs, settings);
+  const int measured = std::max(1, costs.machine.ranks_per_node);
+  const bool as_measured =
+      ranks == costs.machine.world_size && !settings.bandwidth && !settings.latency;
+  if (as_measured) return measured;
+  return measured < costs.machine.world_size && ranks % measured == 0 ? measured : 1;
+}
+
 Workload workload_of(const Costs& costs, const PlanSettings& settings) {
   Workload workload;
   workload.count = settings.count;
@@ -117,14 +130,19 @@ Workload workload_of(const Costs& costs, const PlanSettings& settings) {
   workload.wire = settings.wire;
   workload.world_size = ranks_of(costs, settings);
   workload.ranks_per_node = settings.ranks_per_node;
-  if (settings.ranks_per_node == 0) {  // as measured, where these ranks can be spread like that
-    const int measured = std::max(1, costs.machine.ranks_per_node);
-    workload.ranks_per_node = workload.world_size % measured == 0 ? measured : 1;
-  }
+  if (settings.ranks_per_node == 0) workload.ranks_per_node = usual_ranks_per_node(costs, settings);
   if (workload.ranks_per_node > 1 && workload.world_size % workload.ranks_per_node != 0) {
     throw UsageError("--ranks-per-node: expected a divisor of the " +
                      std::to_string(workload.world_size) + " ranks, found " +
                      std::to_string(workload.ranks_per_node));
+  }
+  const bool one_node = workload.ranks_per_node == workload.world_size && workload.world_size > 1;
+  if (one_node && (settings.bandwidth || settings.latency || settings.node_bandwidth ||
+                   settings.node_latency)) {
+    throw UsageError(
+        "--ranks-per-node " + std::to_string(workload.ranks_per_node) +
+        ": expected fewer than all ranks: on one node nothing goes over the links that "
+        "--bandwidth, --latency, --node-bandwidth and --node-latency are about");
   }
   if (workload.ranks_per_node < 2 && (settings.node_bandwidth || settings.node_latency)) {
     throw UsageError(
@@ -136,6 +154,7 @@ Workload workload_of(const Costs& costs, const PlanSettings& settings) {
 
 void tell(const Costs& costs, const PlanSettings& settings) {
   print(notes_on_ranks(costs.machine, settings));
+  print(notes_on_stages(costs.stages));
   const Workload workload = settings.count == 0 ? Workload{} : workload_of(costs, settings);
   if (!settings.save.empty()) save_costs(costs, settings.save);
   std::string text;

@@ -12,6 +12,11 @@ CLI::Validator one_of(const std::map<std::string, T>& names) {
   return CLI::CheckedTransformer(names, CLI::ignore_case);
 }
 
+/// An empty word would count as none given.
+std::string no_name(const std::string& text) {
+  return text.empty() ? "expected a name, found nothing" : "";
+}
+
 }  // namespace
 
 ParsedCommandLine parse_command_line(int argc, char** argv) {
@@ -39,11 +44,13 @@ ParsedCommandLine parse_command_line(int argc, char** argv) {
       ->check(CLI::Range(tiny, 1e30))
       ->capture_default_str()
       ->type_name("LIST");
-  app.add_option("--late-mu", config.late_mu,
-                 "RegTop-k's mu from round --late-from on: frees seeds that get stuck\n"
-                 "(docs/convergence.md)")
-      ->check(CLI::Range(tiny, 1e30));
+  auto* const late_mu =
+      app.add_option("--late-mu", config.late_mu,
+                     "RegTop-k's mu from round --late-from on: frees seeds that get stuck\n"
+                     "(docs/convergence.md)")
+          ->check(CLI::Range(tiny, 1e30));
   app.add_option("--late-from", config.late_from, "the round from which --late-mu holds")
+      ->needs(late_mu)
       ->capture_default_str();
   app.add_option("--types", config.types, "float64, float32 or both; default: both")
       ->delimiter(',')
@@ -52,8 +59,10 @@ ParsedCommandLine parse_command_line(int argc, char** argv) {
   app.add_option("--seeds", config.seeds, "how many: 0, 1, ...")
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();
-  app.add_option("--problems", config.problems,
-                 "take the problems from this folder, where numpy_problems.py wrote them");
+  auto* const problems =
+      app.add_option("--problems", config.problems,
+                     "take the problems from this folder, where numpy_problems.py wrote them")
+          ->check(no_name);
   app.add_option("--workers", config.shape.workers, "threads of this program")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
@@ -62,6 +71,7 @@ ParsedCommandLine parse_command_line(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--points", config.shape.points, "of each worker")
       ->check(CLI::Range(1, 1'000'000))
+      ->excludes(problems)
       ->capture_default_str();
   app.add_option("--step", config.step, "of the descent")
       ->check(CLI::Range(tiny, 1e30))
@@ -71,10 +81,14 @@ ParsedCommandLine parse_command_line(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--json", config.json,
                  "write each run to this file as soon as it is done; an interrupted study goes on\n"
-                 "from there when the same command is given again");
+                 "from there when the same command is given again")
+      ->check(no_name);
   app.add_flag("--quiet", config.quiet, "no progress on stderr");
   try {
     app.parse(argc, argv);
+    if (late_mu->count() > 0 && config.late_from >= config.rounds) {
+      throw CLI::ValidationError("--late-mu", "expected a --late-from below the --rounds");
+    }
   } catch (const CLI::ParseError& error) {
     std::ostringstream output, errors;
     const int status = app.exit(error, output, errors);

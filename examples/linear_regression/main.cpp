@@ -28,7 +28,10 @@ json about(const Config& config) {
                {"step", config.step},
                {"rounds", config.rounds}};
   if (config.late_mu > 0) what["late_mu"] = {{"mu", config.late_mu}, {"from", config.late_from}};
-  if (!config.problems.empty()) what["problems"] = "numpy";
+  if (!config.problems.empty()) {  // told apart by where the first one ends
+    what["problems"] =
+        Problem(config.shape, config.problems / "problem-0.f64").best().squaredNorm();
+  }
   return what;
 }
 
@@ -111,6 +114,12 @@ const json& run(study::Study& study, const Problem& problem, const Run& run) {
                                  {"curve", curve_of(course)}});
 }
 
+/// sorted: at least one.
+double median_of(const std::vector<double>& sorted) {
+  const std::size_t half = sorted.size() / 2;
+  return sorted.size() % 2 == 1 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
+}
+
 void print(const study::Study& study, const std::vector<Setting>& settings, std::uint64_t seeds) {
   std::printf("# |w - w*|^2, mean of the last 100 rounds, of %llu seeds\n",
               static_cast<unsigned long long>(seeds));
@@ -126,7 +135,7 @@ void print(const study::Study& study, const std::vector<Setting>& settings, std:
     const auto below = std::ranges::count_if(ends, [](double end) { return end < 1e-9; });
     std::printf("  %-8s %-8s %8g %6g %10.2g %10.2g %10.2g %8td of %zu\n",
                 sparccl::name_of(setting.type), name_of(setting.method), setting.density,
-                setting.mu, ends.front(), ends[ends.size() / 2], ends.back(), below, ends.size());
+                setting.mu, ends.front(), median_of(ends), ends.back(), below, ends.size());
   }
 }
 

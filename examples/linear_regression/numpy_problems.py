@@ -6,6 +6,7 @@ usage: numpy_problems.py FOLDER [SEEDS]       problem-0.f64, problem-1.f64, ... 
 The same distributions as problem.cpp's, other numbers. A file is little-endian float64: X^T X [workers][weights][weights],
 X^T y [workers][weights] and the start [weights].
 """
+import argparse
 import pathlib
 import sys
 
@@ -31,9 +32,13 @@ def draw(seed):
 
 
 def main():
-    if len(sys.argv) not in (2, 3):
-        sys.exit(__doc__)
-    folder, seeds = pathlib.Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) == 3 else 12
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("seeds", type=int, nargs="?", default=12)
+    options = parser.parse_args()
+    if options.seeds < 1:
+        parser.error(f"seeds: expected 1 or more, found {options.seeds}")
+    folder, seeds = options.folder, options.seeds
     folder.mkdir(parents=True, exist_ok=True)
     for seed in range(seeds):
         parts = [np.ascontiguousarray(part, dtype="<f8").tobytes() for part in draw(seed)]

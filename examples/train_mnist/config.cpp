@@ -23,6 +23,11 @@ CLI::Validator between(double low, double high, const char* words) {
       "");  // said in the error, not in --help
 }
 
+/// An empty word would count as none given.
+std::string no_name(const std::string& text) {
+  return text.empty() ? "expected a name, found nothing" : "";
+}
+
 /// Puts the number of the enumerator in place of its name.
 template <class Enum>
 CLI::Validator one_of(const std::map<std::string, Enum>& names) {
@@ -104,11 +109,14 @@ ParsedCommandLine parse_command_line(int argc, char** argv) {
       "allreduce, data-parallel over the ranks: mpirun -n 4 train_mnist --json result.json\n"
       "or, without MPI: train_mnist --ranks 4 --backend cuda");
   app.option_defaults()->take_last();  // scripts put their own words before those of their callers
-  app.add_option("--data", config.data, "directory of the four IDX files, gzipped or plain")
-      ->capture_default_str();
+  auto* const data =
+      app.add_option("--data", config.data, "directory of the four IDX files, gzipped or plain")
+          ->capture_default_str();
   app.add_option("--cifar10", config.cifar10,
                  "train on CIFAR-10 instead: directory of its binary files, data_batch_1.bin to\n"
-                 "data_batch_5.bin and test_batch.bin");
+                 "data_batch_5.bin and test_batch.bin (cifar-10-batches-bin of the archive)")
+      ->check(no_name)
+      ->excludes(data);
   app.add_option(
          "--backend", config.backend,
          "host (default), or cuda: a GPU per rank, over NCCL; ranks share GPUs where there\n"
@@ -129,11 +137,12 @@ ParsedCommandLine parse_command_line(int argc, char** argv) {
       ->delimiter(',')
       ->check(between(1, 1e5, "a whole number from 1 to 100000"))
       ->capture_default_str();
-  app.add_option("--epochs", config.epochs, "passes over the training images")
-      ->check(count)
-      ->capture_default_str();
+  auto* const epochs = app.add_option("--epochs", config.epochs, "passes over the training images")
+                           ->check(count)
+                           ->capture_default_str();
   app.add_option("--steps", config.steps, "averages of gradients, in place of --epochs")
-      ->check(count);
+      ->check(count)
+      ->excludes(epochs);
   app.add_option("--batch", config.batch, "images per step, over all ranks")
       ->check(count)
       ->capture_default_str();
@@ -163,19 +172,24 @@ ParsedCommandLine parse_command_line(int argc, char** argv) {
                  "type of the values sent: float32 (default), float16 or bfloat16")
       ->transform(one_of(wires))
       ->type_name("TYPE");
-  app.add_option("--warmup", config.warmup, "steps per stage of DGC's density warm-up; 0: none")
-      ->capture_default_str();
-  app.add_option(
-         "--accordion", config.accordion,
-         "adapts the density (arXiv 2010.16248): this one while the gradient's norm changes\n"
-         "fast, --density otherwise; --backend host alone")
-      ->check(between(tiny, 1, "a number above 0, at most 1"));
+  auto* const warmup =
+      app.add_option("--warmup", config.warmup, "steps per stage of DGC's density warm-up; 0: none")
+          ->capture_default_str();
+  auto* const accordion =
+      app.add_option(
+             "--accordion", config.accordion,
+             "adapts the density (arXiv 2010.16248): this one while the gradient's norm changes\n"
+             "fast, --density otherwise; --backend host alone")
+          ->check(between(tiny, 1, "a number above 0, at most 1"))
+          ->excludes(warmup);
   app.add_option("--interval", config.interval, "steps between two looks of --accordion")
       ->check(count)
+      ->needs(accordion)
       ->capture_default_str();
   app.add_option("--seed", config.seed, "of the initial weights and the batches")
       ->capture_default_str();
-  app.add_option("--json", config.json, "write configuration, table and curves to this file");
+  app.add_option("--json", config.json, "write configuration, table and curves to this file")
+      ->check(no_name);
   StudySize size{};
   const auto* const study =
       app.add_option(
@@ -194,6 +208,9 @@ ParsedCommandLine parse_command_line(int argc, char** argv) {
 
   try {
     app.parse(argc, argv);
+    if (accordion->count() > 0 && config.accordion <= config.density) {
+      throw CLI::ValidationError("--accordion", "expected more than --density, the lower one");
+    }
     if (study->count() > 0) {
       require_alone(app);
       config.study = size;

@@ -1,6 +1,7 @@
 #include "study_grid.hpp"
 
-#include <algorithm>
+#include <zlib.h>
+
 #include <cstdio>
 
 namespace mnist {
@@ -53,6 +54,17 @@ void add_setting(std::vector<StudyRun>& runs, const Grid& grid, Setting setting,
       runs.push_back({setting, contender, seed});
     }
   }
+}
+
+/// Other images are another study.
+std::uint64_t checksum(const Data& data) {
+  uLong sum = 0;
+  for (const Dataset* const part : {&data.train, &data.test}) {
+    for (const auto* const bytes : {&part->pixels, &part->labels}) {
+      sum = crc32_z(sum, bytes->data(), bytes->size());
+    }
+  }
+  return sum;
 }
 
 }  // namespace
@@ -121,9 +133,10 @@ Config config_of(const StudyRun& run, const Config& base) {
   return config;
 }
 
-nlohmann::json about_study(const Config& base, std::size_t images) {
+nlohmann::json about_study(const Config& base, const Data& data) {
   return {{"study", name_of(*base.study)},
-          {"training_images", images},
+          {"training_images", data.train.size()},
+          {"data", checksum(data)},
           {"hidden", {hidden}},
           {"images_a_rank", images_a_rank},
           {"learning_rate", learning_rate},

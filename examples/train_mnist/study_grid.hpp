@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "config.hpp"
+#include "idx.hpp"
 
 namespace mnist {
 
@@ -49,7 +50,7 @@ struct StudyRun {
 [[nodiscard]] Config config_of(const StudyRun& run, const Config& base);
 
 /// What all runs have in common.
-[[nodiscard]] nlohmann::json about_study(const Config& base, std::size_t images);
+[[nodiscard]] nlohmann::json about_study(const Config& base, const Data& data);
 
 /// "regtopk mu 2".
 [[nodiscard]] std::string describe(const Contender& contender);

@@ -59,7 +59,7 @@ json train_one(const Config& config, const Data& data, study::Progress& progress
 int run_study(const Config& config) {
   const Data data = load_data(config);
   const std::vector<StudyRun> runs = runs_of(*config.study);
-  study::Study study(config.json, about_study(config, data.train.size()));
+  study::Study study(config.json, about_study(config, data));
   std::vector<StudyRun> missing;
   for (const StudyRun& run : runs) {
     if (study.find(key_of(run)) == nullptr) missing.push_back(run);

@@ -125,6 +125,7 @@ std::string study_table(const study::Study& study, const std::vector<StudyRun>& 
     text += line_of(run, row);
     tally.add(run, row);
   }
+  if (runs.back().seed < 5) return text;  // too few to tell chance from more
   char summary[160];
   std::snprintf(
       summary, sizeof(summary),

@@ -89,7 +89,7 @@ class Study(unittest.TestCase):
             end = time.monotonic() + 120
             while time.monotonic() < end and (not file.exists() or len(runs_of(file)) < 3):
                 time.sleep(0.01)
-            process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGTERM)  # SIGINT may be ignored by who runs this
             process.communicate(timeout=60)
             self.assertNotEqual(process.returncode, 0)
         kept = len(runs_of(file))
@@ -118,6 +118,16 @@ class Study(unittest.TestCase):
         done = self.again("--json", "/no/such/folder/study.json")
         self.assertEqual(done.returncode, 1)
         self.assertIn("/no/such/folder/study.json", done.stderr)
+
+    def test_other_images_are_another_study(self):
+        other = options.scratch / "other-data"
+        shutil.rmtree(other, ignore_errors=True)
+        shutil.copytree(self.data, other)
+        labels = other / "train-labels-idx1-ubyte"
+        labels.write_bytes(labels.read_bytes()[:-1] + b"\x05")
+        done = run("--study", "quick", "--data", other, "--json", self.file)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("is of another study", done.stderr)
 
     def test_settings_of_its_own(self):
         for words in (["--density", 0.1], ["--ranks", 2], ["--methods", "topk"], ["--seed", 3]):

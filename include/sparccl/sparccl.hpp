@@ -216,7 +216,8 @@ class SPARCCL_API SparseAllreduce {
   void set_k(std::uint64_t k);
 
   /// Changes RegTop-k's mu from the next call on, 0 to Top-k; call it with the same value on every
-  /// rank. Residual and history stay. Allocates and waits as set_density does.
+  /// rank. Residual and history stay (under Path::automatic a path is chosen anew, without
+  /// history). Allocates and waits as set_density does.
   void set_mu(double mu);
 
   /// Takes another path from the next call on; call it with the same value on every rank. Nothing

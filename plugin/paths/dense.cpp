@@ -30,14 +30,14 @@ class DenseRoute final : public Route {
     resumed_ = false;
   }
 
-  bool at_rest() const override { return residual_ == Residual::at_rest || was_sent(); }
+  bool at_rest() const override { return resumed_ || residual_ == Residual::at_rest || was_sent(); }
   void resume_at_rest() override { resumed_ = true; }
 
   int exchanges() const noexcept override { return 1; }
   Transport& transport(int) override { return tensor_.transport(); }
 
   void prepare(int, const Run& run) override {
-    if (was_sent()) residual_ = Residual::at_rest;
+    look_at_report();
     direct_ = residual_ == Residual::at_rest && run.step.scale == 1.0 && !needs_verdict_;
     if (direct_) return;
     tensor_.observer.timed(Stage::accumulate, [&] {
@@ -76,13 +76,21 @@ class DenseRoute final : public Route {
   /// sent: a step that sends all of it is under way or done.
   enum class Residual { unknown, sent, at_rest };
 
+  void look_at_report() {
+    if (was_sent()) {
+      residual_ = Residual::at_rest;
+    } else if (residual_ == Residual::sent && tensor_.memory.report->entries > entries_before_) {
+      residual_ = Residual::unknown;  // some did not fit their type: the rest is sent again
+    }
+  }
+
   /// Whether a step that sent the residual is done, and had a sum: its entries say both. On a
   /// device the report may tell of it some steps later, which would change the bits of a 16-bit
   /// result from run to run: there such a residual is sent with every step.
   [[nodiscard]] bool was_sent() const {
     const bool nothing_left = plan_.type == plan_.accumulator();
     return residual_ == Residual::sent && (nothing_left || !tensor_.communicator.asynchronous()) &&
-           tensor_.memory.report->entries > entries_before_;
+           tensor_.memory.report->entries >= entries_before_ + plan_.count;
   }
 
   /// The stages of this path need no more of a workspace than its header.

@@ -128,7 +128,7 @@ TEST(CostModel, TimesCrossAtTheBreakEvenDensity) {
 
 TEST(CostModel, AMeasuredDenseAllreduceCountsAndFollowsTheBandwidth) {
   Costs costs = imagined_costs(1e9);
-  costs.dense = {{{{1000, 1e-3}, {1'000'000, 4e-3}}}, 4, 1e-9};
+  costs.dense = {{{{1000, 1e-3}, {1'000'000, 4e-3}}}, 4, 1e-9, costs.network.latency};
   const Workload w{.count = 250'000, .k = 250, .world_size = 4};
   const double meet = 2 * costs.network.latency;
   EXPECT_NEAR(seconds(predict(costs, w), Path::dense), 4e-3 + meet, 1e-12);
@@ -143,6 +143,16 @@ TEST(CostModel, AMeasuredDenseAllreduceCountsAndFollowsTheBandwidth) {
               fixed + bytes * copies + meet, 1e-9);
 }
 
+/// Two rounds of messages there and two back.
+TEST(CostModel, AMeasuredDenseAllreduceFollowsTheLatency) {
+  Costs costs = imagined_costs(1e9);
+  costs.dense = {{{{1000, 1e-3}, {1'000'000, 4e-3}}}, 4, 1e-9, costs.network.latency};
+  const Workload w{.count = 250'000, .k = 250, .world_size = 4};
+  const double before = seconds(predict(costs, w), Path::dense);
+  costs.network.latency += 1e-4;
+  EXPECT_NEAR(seconds(predict(costs, w), Path::dense), before + 6 * 1e-4, 1e-12);
+}
+
 /// Twice as slow as the formula by four ranks: so it is by eight.
 TEST(CostModel, AMeasuredDenseAllreduceIsScaledToOtherRanks) {
   Costs costs = imagined_costs(1e9);
@@ -152,7 +162,7 @@ TEST(CostModel, AMeasuredDenseAllreduceIsScaledToOtherRanks) {
   const double ideal = seconds(predict(costs, w), Path::dense);
   const double ideal_of_more = seconds(predict(costs, more), Path::dense);
   const double meet = 2 * costs.network.latency;
-  costs.dense = {{{{1000, 1e-9}, {1'000'000, 2 * ideal - meet}}}, 4, 1e-9};
+  costs.dense = {{{{1000, 1e-9}, {1'000'000, 2 * ideal - meet}}}, 4, 1e-9, costs.network.latency};
   ASSERT_NEAR(seconds(predict(costs, w), Path::dense), 2 * ideal, 1e-12);
   EXPECT_NEAR(seconds(predict(costs, more), Path::dense), 2 * ideal_of_more, 1e-12);
 }

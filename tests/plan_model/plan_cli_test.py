@@ -105,6 +105,7 @@ class Plan(unittest.TestCase):
         self.refused(["--transport"], "--probe", "--transport", "mpi", "-t", "2")
         self.refused(["--save", "--probe"], "--save", "x.json", "--count", "1M", *NETWORK)
         self.refused(["--calibration"], "--probe", "-t", "2", "--calibration", self.file)
+        self.refused(["--ranks-per-node 8", "one node"], "--count", "1M", "--ranks-per-node", "8", *NETWORK)
         self.refused(["--ranks-per-node", "divisor"], "--count", "1M", "--ranks-per-node", "3",
                      *NETWORK)
         self.refused(["float64"], "--count", "1M", "--wire", "float64", *NETWORK)
@@ -219,9 +220,21 @@ class Plan(unittest.TestCase):
         scaled = run("--calibration", self.file, "--count", "1M", "--ranks", "8")
         self.assertRegex(scaled.stdout, r"(?m)^\* dense was measured as a whole, by 2 ranks, and scaled: this is")
         self.assertRegex(scaled.stdout, "as float32, 8 ranks, ")
-        modelled = run("--calibration", self.file, "--count", "1M", "--latency", "50us")
+        modelled = run("--count", "1M", *NETWORK)
         self.assertNotIn("*", modelled.stdout)
-        self.assertFalse(self.asked("--count", "1M", "--latency", "50us")["dense_latency_is_rest"])
+
+    def test_the_network_that_was_measured_changes_nothing(self):
+        plain = self.asked("--count", "1M", "--ranks-per-node", "1")
+        latency = plain["costs"]["network"]["latency"]
+        named = self.asked("--count", "1M", "--ranks-per-node", "1", "--latency", f"{latency:.17g}s")
+        for path, parts in plain["paths"].items():
+            self.assertAlmostEqual(named["paths"][path]["seconds"], parts["seconds"], delta=1e-9, msg=path)
+
+    def test_ranks_share_the_link_of_their_node(self):
+        def split(each):
+            return self.asked("--count", "25M", "--ranks", "8", "--ranks-per-node", each, "--bandwidth", "1gbit",
+                              "--latency", "50us")["paths"]["split"]["transfer"]
+        self.assertGreater(split("4"), 1.5 * split("1"))
 
     def test_nodes_are_told(self):
         flat = run("--calibration", self.file, "--count", "1M", "--ranks", "8", "--ranks-per-node", "1")

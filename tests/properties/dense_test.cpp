@@ -111,6 +111,23 @@ TEST(DensePath, LeavesTheRoundingOfTheResidualInPeace) {
   }
 }
 
+/// What a 16-bit type cannot hold goes with the next steps.
+TEST(DensePath, SendsWhatDidNotFitTheTypeAgain) {
+  const Shape shape{.ranks = 2,
+                    .count = 4,
+                    .k = 1,
+                    .type = DataType::float16,
+                    .wire = DataType::float16,
+                    .reduction = Reduction::avg};
+  World world(shape);
+  const std::vector<Vector> large(2, Vector(4, 16384));
+  for (int t = 0; t < 12; ++t) static_cast<void>(world.step(large));
+  world.each([](SparseAllreduce& tensor, int) { tensor.set_path(Path::dense); });
+  const std::vector<Vector> nothing(2, Vector(4, 0));
+  for (int t = 0; t < 6; ++t) static_cast<void>(world.step(nothing));
+  EXPECT_EQ(world.residuals(), std::vector<Vector>(2, Vector(4, 0)));
+}
+
 /// A state that is saved then says that the residual is at rest: it is not sent once more.
 TEST(DensePath, ResumesWithTheResidualAtRest) {
   std::mt19937_64 random(204);
@@ -125,8 +142,11 @@ TEST(DensePath, ResumesWithTheResidualAtRest) {
   whole.each([&](SparseAllreduce& tensor, int rank) { tensor.save(of(rank)); });
   shape.path = Path::dense;
   World resumed(shape);
-  resumed.each([&](SparseAllreduce& tensor, int rank) {
+  resumed.each([&](SparseAllreduce& tensor, int rank) {  // once more, before any step
     tensor.load(of(rank));
+    tensor.save(of(rank));
+    tensor.load(of(rank));
+    tensor.set_k(shape.k);  // means nothing to this path
     std::filesystem::remove(of(rank));
   });
   const auto rounding = resumed.residuals();

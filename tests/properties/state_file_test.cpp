@@ -173,6 +173,7 @@ TEST_F(StateFile, Forged) {
   expect_refused(forge(8, std::uint32_t{1}), "format version", {"version"});
   expect_refused(forge(56, std::uint16_t{5}), "path", {"path"});
   expect_refused(forge(58, std::uint16_t{2}), "at rest, but how", {"at rest"});
+  expect_refused(forge(58, std::uint16_t{1}), "at rest on another path", {"at rest", "path dense"});
   expect_refused(forge(60, std::uint32_t{1}), "ranges", {"ranges"});
   expect_refused(forge(60, std::uint32_t{5}), "ranges that are not there", {"bytes"});
 }
