@@ -51,15 +51,15 @@ def draw_regression(result, path, kind):
                 continue
             name, colour = STYLES[method]
             rounds, gaps = median_curve(each)
-            sent = [r * each[0]["entries_a_round"] for r in rounds]
+            sent = [r * each[0]["entries_a_round"] / 1000 for r in rounds]
             for row, x in ((0, rounds), (1, sent)):
                 for run in each:
-                    thin = x if row == 0 else [r * run["entries_a_round"] for r in run["curve"]["round"]]
+                    thin = x if row == 0 else [r * run["entries_a_round"] / 1000 for r in run["curve"]["round"]]
                     rows[row][column].plot(thin, run["curve"]["gap"], color=colour, linewidth=0.4, alpha=0.35)
                 rows[row][column].plot(x, gaps, color=colour, linewidth=1.8, label=name)
         rows[0][column].set_title(f"density {density:g}")
         rows[0][column].set_xlabel("rounds")
-        rows[1][column].set_xlabel("entries sent by a worker")
+        rows[1][column].set_xlabel("thousand entries sent by a worker")
         for row in (0, 1):
             rows[row][column].set_yscale("log")
             rows[row][column].grid(alpha=0.25)
