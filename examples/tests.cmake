@@ -69,6 +69,14 @@ foreach(python python3 /usr/bin/python3)
     break()
   endif()
 endforeach()
+add_test(NAME examples.cifar10
+  COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/train_mnist/cifar10_test.py
+    --scratch ${CMAKE_CURRENT_BINARY_DIR}/cifar10 --program $<TARGET_FILE:train_mnist>)
+set_tests_properties(examples.cifar10 PROPERTIES
+  LABELS examples
+  PROCESSORS 2
+  TIMEOUT 300)
+
 set(study ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/train_mnist/study_test.py
   --program $<TARGET_FILE:train_mnist>)
 add_test(NAME examples.mnist_study

@@ -131,8 +131,7 @@ std::string table_of(const Costs& costs, const Workload& workload) {
   }
   text +=
       "dense: sparccl's, with the exchange of a few bytes that precedes every call; of small "
-      "tensors "
-      "an allreduce without it takes less\n";
+      "tensors an allreduce without it takes less\n";
   text += "\nbreak-even bandwidth: " + words_of(break_even_bandwidth(costs, workload)) + "\n";
   text += "break-even density:   " + words_of_density(break_even_density(costs, workload)) + "\n";
   text += "--path auto takes " + choose(predictions).reason + "\n" + verdict(predictions);

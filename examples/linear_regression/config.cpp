@@ -4,17 +4,14 @@
 #include <map>
 #include <sstream>
 
+#include "study/no_name.hpp"
+
 namespace regression {
 namespace {
 
 template <class T>
 CLI::Validator one_of(const std::map<std::string, T>& names) {
   return CLI::CheckedTransformer(names, CLI::ignore_case);
-}
-
-/// An empty word would count as none given.
-std::string no_name(const std::string& text) {
-  return text.empty() ? "expected a name, found nothing" : "";
 }
 
 }  // namespace
@@ -62,7 +59,7 @@ ParsedCommandLine parse_command_line(int argc, char** argv) {
   auto* const problems =
       app.add_option("--problems", config.problems,
                      "take the problems from this folder, where numpy_problems.py wrote them")
-          ->check(no_name);
+          ->check(study::no_name);
   app.add_option("--workers", config.shape.workers, "threads of this program")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
@@ -82,7 +79,7 @@ ParsedCommandLine parse_command_line(int argc, char** argv) {
   app.add_option("--json", config.json,
                  "write each run to this file as soon as it is done; an interrupted study goes on\n"
                  "from there when the same command is given again")
-      ->check(no_name);
+      ->check(study::no_name);
   app.add_flag("--quiet", config.quiet, "no progress on stderr");
   try {
     app.parse(argc, argv);

@@ -68,15 +68,6 @@ void work(const Problem& problem, const Setting& setting, sparccl::Communicator 
 
 }  // namespace
 
-const char* name_of(Method method) noexcept {
-  switch (method) {
-    case Method::dense: return "dense";
-    case Method::topk: return "topk";
-    case Method::regtopk: return "regtopk";
-  }
-  return "an unknown method";
-}
-
 Course descend(const Problem& problem, const Setting& setting) {
   Course course;
   course.sent.resize(static_cast<std::size_t>(problem.shape().workers));

@@ -8,13 +8,12 @@
 #include <vector>
 
 #include "problem.hpp"
+#include "study/method.hpp"
 
 namespace regression {
 
-enum class Method { dense, topk, regtopk };
-
-/// "dense", "topk" or "regtopk".
-[[nodiscard]] const char* name_of(Method method) noexcept;
+using study::Method;
+using study::name_of;
 
 struct Setting {
   Method method = Method::regtopk;

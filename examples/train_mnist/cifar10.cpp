@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cstdint>
 #include <fstream>
-#include <sstream>
-#include <stdexcept>
 #include <string>
+
+#include "data_error.hpp"
 
 namespace mnist {
 namespace {
@@ -14,14 +14,6 @@ constexpr std::size_t side = 32;
 constexpr std::size_t planes = 3;
 constexpr std::size_t image_bytes = side * side * planes;
 constexpr std::size_t record_bytes = 1 + image_bytes;
-
-template <class... Parts>
-[[noreturn]] void fail(const std::filesystem::path& path, const Parts&... parts) {
-  std::ostringstream text;
-  text << path.string() << ": ";
-  (text << ... << parts);
-  throw std::runtime_error(text.str());
-}
 
 /// Adds the images of one file.
 void read(const std::filesystem::path& path, Dataset& data) {

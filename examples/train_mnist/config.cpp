@@ -6,6 +6,8 @@
 #include <set>
 #include <sstream>
 
+#include "study/no_name.hpp"
+
 namespace mnist {
 namespace {
 
@@ -21,11 +23,6 @@ CLI::Validator between(double low, double high, const char* words) {
         return std::string("expected ") + words + ", found " + text;
       },
       "");  // said in the error, not in --help
-}
-
-/// An empty word would count as none given.
-std::string no_name(const std::string& text) {
-  return text.empty() ? "expected a name, found nothing" : "";
 }
 
 /// Puts the number of the enumerator in place of its name.
@@ -57,15 +54,6 @@ void require_alone(const CLI::App& app) {
 }
 
 }  // namespace
-
-const char* name_of(Method method) noexcept {
-  switch (method) {
-    case Method::dense: return "dense";
-    case Method::topk: return "topk";
-    case Method::regtopk: return "regtopk";
-  }
-  return "?";
-}
 
 const char* name_of(BackendName backend) noexcept {
   return backend == BackendName::cuda ? "cuda" : "host";
@@ -115,7 +103,7 @@ ParsedCommandLine parse_command_line(int argc, char** argv) {
   app.add_option("--cifar10", config.cifar10,
                  "train on CIFAR-10 instead: directory of its binary files, data_batch_1.bin to\n"
                  "data_batch_5.bin and test_batch.bin (cifar-10-batches-bin of the archive)")
-      ->check(no_name)
+      ->check(study::no_name)
       ->excludes(data);
   app.add_option(
          "--backend", config.backend,
@@ -189,7 +177,7 @@ ParsedCommandLine parse_command_line(int argc, char** argv) {
   app.add_option("--seed", config.seed, "of the initial weights and the batches")
       ->capture_default_str();
   app.add_option("--json", config.json, "write configuration, table and curves to this file")
-      ->check(no_name);
+      ->check(study::no_name);
   StudySize size{};
   const auto* const study =
       app.add_option(

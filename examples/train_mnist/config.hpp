@@ -10,12 +10,12 @@
 #include <string>
 #include <vector>
 
+#include "study/method.hpp"
+
 namespace mnist {
 
-enum class Method { dense, topk, regtopk };
-
-/// "dense", "topk" or "regtopk".
-[[nodiscard]] const char* name_of(Method method) noexcept;
+using study::Method;
+using study::name_of;
 
 /// host: Eigen, over MPI or threads. cuda: cuBLAS, over NCCL.
 enum class BackendName { host, cuda };

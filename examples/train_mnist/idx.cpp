@@ -6,8 +6,8 @@
 #include <array>
 #include <iomanip>
 #include <memory>
-#include <sstream>
-#include <stdexcept>
+
+#include "data_error.hpp"
 
 namespace mnist {
 namespace {
@@ -17,14 +17,6 @@ using Bytes = std::vector<std::uint8_t>;
 // Of a header and of an image; a header that asks for more is damaged, and is not to be believed.
 constexpr std::uint64_t max_images = std::uint64_t{1} << 28;
 constexpr std::uint64_t max_side = 4096;
-
-template <class... Parts>
-[[noreturn]] void fail(const std::filesystem::path& path, const Parts&... parts) {
-  std::ostringstream text;
-  text << path.string() << ": ";
-  (text << ... << parts);
-  throw std::runtime_error(text.str());
-}
 
 /// A gzipped or plain file, read front to back: zlib passes plain files through.
 class Reader {

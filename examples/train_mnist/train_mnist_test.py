@@ -61,21 +61,6 @@ def write_data(name, gzipped=True, count=256, side=8):
     return directory
 
 
-def write_cifar10(name, count=40):
-    """The binary format, of images whose class is the brightness of a row of one colour. Returns its directory."""
-    directory = scratch / name
-    directory.mkdir(parents=True, exist_ok=True)
-    for file in ("data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"):
-        records = bytearray()
-        for i in range(count):
-            planes = bytearray(3 * 32 * 32)
-            start = 32 * 32 * (i % 3) + 32 * 3 * (i % 10)
-            planes[start:start + 32] = b"\xff" * 32
-            records += bytes([i % 10]) + planes
-        (directory / f"{file}.bin").write_bytes(records)
-    return directory
-
-
 def write_file(path, content, gzipped=True):
     if gzipped:
         path.with_name(path.name + ".gz").write_bytes(gzip.compress(bytes(content)))
@@ -171,13 +156,6 @@ class Training(unittest.TestCase):
         done = train(0, "--backend", "cuda", "--ranks", 2, "--accordion", 0.5)
         self.assertIn("--accordion with --backend cuda", done.stderr)
 
-    def test_cifar10(self):
-        folder = write_cifar10("cifar10")
-        _, result = self.run_and_read(2, "--cifar10", folder, "--hidden", 16, "--batch", 20, "--epochs", 4)
-        self.assertEqual(result["config"]["widths"], [3072, 16, 10])
-        self.assertEqual((result["training_images"], result["test_images"]), (200, 40))
-        self.assertGreater(result["methods"][0]["test_accuracy"], 0.5)
-
     def test_ranks_that_are_threads(self):
         words = ["--data", mnist, "--epochs", 1, "--batch", 2000, "--methods", "topk"]
         target = scratch / "threads.json"
@@ -260,16 +238,6 @@ class Errors(unittest.TestCase):
         path = directory / (TEST_IMAGES + ".gz")
         rewrite(path, lambda content: struct.pack(">4I", 0x803, 256, 4, 16) + content[16:])
         self.expect_data(directory, "training images are 8 x 8 pixels, test images 4 x 16")
-
-    def test_cifar10(self):
-        def expect(change, *words):
-            folder = write_cifar10("bad-cifar10")
-            change(folder / "data_batch_3.bin")
-            self.expect(train(2, "--cifar10", folder, *SMALL), "data_batch_3.bin", *words)
-        expect(pathlib.Path.unlink, "not found")
-        expect(lambda file: file.write_bytes(file.read_bytes()[:-1]), "truncated", "a multiple of 3073", "found 122919")
-        expect(lambda file: file.write_bytes(b""), "found 0")
-        expect(lambda file: file.write_bytes(b"\x0a" + file.read_bytes()[1:]), "labels from 0 to 9, found 10 at image 0")
 
     def test_shards_too_small_for_the_batch(self):
         self.expect(train(3, "--data", write_data("shards"), *SMALL, "--batch", 256, "--shards", "mixed"),
