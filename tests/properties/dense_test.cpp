@@ -120,8 +120,8 @@ TEST(DensePath, SendsWhatDidNotFitTheTypeAgain) {
                     .wire = DataType::float16,
                     .reduction = Reduction::avg};
   World world(shape);
-  const std::vector<Vector> large(2, Vector(4, 16384));
-  for (int t = 0; t < 12; ++t) static_cast<void>(world.step(large));
+  const std::vector<Vector> large(2, Vector{49152, 49152, 1, 1});
+  for (int t = 0; t < 8; ++t) static_cast<void>(world.step(large));
   world.each([](SparseAllreduce& tensor, int) { tensor.set_path(Path::dense); });
   const std::vector<Vector> nothing(2, Vector(4, 0));
   for (int t = 0; t < 6; ++t) static_cast<void>(world.step(nothing));
