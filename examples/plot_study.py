@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Plots what train_mnist --study --json wrote.
 
-usage: plot_study.py RESULT.json ACCURACY.png SCHEDULES.png      (needs matplotlib: Debian's python3-matplotlib)
+usage: plot_study.py RESULT.json ACCURACY.png [SCHEDULES.png]    (needs matplotlib: Debian's python3-matplotlib)
 """
 import argparse
 import json
@@ -38,6 +38,9 @@ def interval(values):
 class Study:
     def __init__(self, result):
         self.runs = result["runs"]
+
+        channels = result["about"].get("convolutions")
+        self.network = f"convolutions of {', '.join(map(str, channels))} channels" if channels else "perceptron"
 
     def values(self, name):
         return sorted({run[name] for run in self.runs})
@@ -84,7 +87,7 @@ def draw_accuracy(study, path):
                 axes.set_ylabel("test accuracy, %")
     panels[0][0].legend(fontsize="x-small")
     seeds = len(study.values("seed"))
-    figure.suptitle(f"MNIST digits: mean of {seeds} seeds and its 95 % interval")
+    figure.suptitle(f"MNIST digits, {study.network}: mean of {seeds} seeds and its 95 % interval")
     figure.savefig(path, dpi=100)
 
 
@@ -125,13 +128,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("result")
     parser.add_argument("accuracy")
-    parser.add_argument("schedules")
+    parser.add_argument("schedules", nargs="?")
     options = parser.parse_args()
     try:
         with open(options.result, encoding="utf-8") as file:
             study = Study(json.load(file))
         draw_accuracy(study, options.accuracy)
-        draw_schedules(study, options.schedules)
+        if options.schedules:
+            draw_schedules(study, options.schedules)
     except (OSError, ValueError, KeyError, TypeError) as error:
         sys.exit(f"plot_study.py: {options.result}: {type(error).__name__}: {error}")
 

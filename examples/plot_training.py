@@ -85,9 +85,16 @@ def draw(result, path):
 
     config = result["config"]
     figure.suptitle(
-        f"MLP {'-'.join(map(str, config['widths']))}, {result['parameters']:,} parameters, "
+        f"{network(config)}, {result['parameters']:,} parameters, "
         f"{result['world_size']} ranks, density {100 * config['density']:g} %", fontsize=12)
     figure.savefig(path, dpi=150)
+
+
+def network(config):
+    """One of convolutions names itself; other files have a perceptron's widths alone."""
+    widths = "-".join(map(str, config["widths"]))
+    channels = config.get("convolutions") or []
+    return f"convolutions of {', '.join(map(str, channels))} channels and MLP {widths}" if channels else f"MLP {widths}"
 
 
 def main():

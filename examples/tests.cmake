@@ -88,6 +88,10 @@ set_tests_properties(examples.mnist_study examples.mnist_study_of_digits PROPERT
   PROCESSORS 2
   TIMEOUT 1200)
 
+add_test(NAME examples.train_mnist_classifier COMMAND mnist_classifier_test)
+set_tests_properties(examples.train_mnist_classifier PROPERTIES
+  LABELS examples
+  TIMEOUT 120)
 add_test(NAME examples.train_mnist_cuda_mlp COMMAND mnist_cuda_mlp_test)
 set_tests_properties(examples.train_mnist_cuda_mlp PROPERTIES
   LABELS examples

@@ -1,6 +1,5 @@
 #include "cifar10.hpp"
 
-#include <algorithm>
 #include <cstdint>
 #include <fstream>
 #include <string>
@@ -12,8 +11,8 @@ namespace {
 
 constexpr std::size_t side = 32;
 constexpr std::size_t planes = 3;
-constexpr std::size_t image_bytes = side * side * planes;
-constexpr std::size_t record_bytes = 1 + image_bytes;
+constexpr std::size_t plane_bytes = side * side;
+constexpr std::size_t record_bytes = 1 + plane_bytes * planes;
 
 /// Adds the images of one file.
 void read(const std::filesystem::path& path, Dataset& data) {
@@ -33,11 +32,9 @@ void read(const std::filesystem::path& path, Dataset& data) {
            i);
     }
     data.labels.push_back(label);
-    for (std::size_t row = 0; row < side; ++row) {
+    for (std::size_t pixel = 0; pixel < plane_bytes; ++pixel) {
       for (std::size_t plane = 0; plane < planes; ++plane) {
-        const char* const from = record + 1 + (plane * side + row) * side;
-        std::transform(from, from + side, std::back_inserter(data.pixels),
-                       [](char byte) { return static_cast<std::uint8_t>(byte); });
+        data.pixels.push_back(static_cast<std::uint8_t>(record[1 + plane * plane_bytes + pixel]));
       }
     }
   }
@@ -49,7 +46,8 @@ Data load_cifar10(const std::filesystem::path& directory) {
   Data data;
   for (Dataset* const part : {&data.train, &data.test}) {
     part->rows = side;
-    part->columns = side * planes;
+    part->columns = side;
+    part->channels = planes;
   }
   for (int batch = 1; batch <= 5; ++batch) {
     read(directory / ("data_batch_" + std::to_string(batch) + ".bin"), data.train);

@@ -45,6 +45,16 @@ class Cifar10(unittest.TestCase):
         self.assertEqual((result["training_images"], result["test_images"]), (200, 40))
         self.assertGreater(result["methods"][0]["test_accuracy"], 0.5)
 
+    def test_convolutions_see_three_channels(self):
+        file = scratch / "convolutions.json"
+        done = train(write_cifar10("cifar10"), "--conv", "4,6", "--batch", 20, "--epochs", 20, "--lr", 0.05, "--methods",
+                     "dense,regtopk", "--density", 0.1, "--json", file)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("32x32x3, 16x16x4, 8x8x6, 384-16-10", done.stdout)
+        result = json.loads(file.read_text())
+        for method in result["methods"]:
+            self.assertGreater(method["test_accuracy"], 0.5)
+
     def test_broken_files(self):
         for change, *words in (
                 (pathlib.Path.unlink, "not found"),

@@ -68,7 +68,14 @@ const char* name_of(Shards shards) noexcept {
   return "?";
 }
 
-const char* name_of(StudySize size) noexcept { return size == StudySize::quick ? "quick" : "full"; }
+const char* name_of(StudyName study) noexcept {
+  switch (study) {
+    case StudyName::quick: return "quick";
+    case StudyName::full: return "full";
+    case StudyName::convolutional: return "convolutional";
+  }
+  return "?";
+}
 
 ParsedCommandLine parse_command_line(int argc, char** argv) {
   const std::map<std::string, BackendName> backends{{"host", BackendName::host},
@@ -84,8 +91,9 @@ ParsedCommandLine parse_command_line(int argc, char** argv) {
                                                     {"none", ProgressStyle::none}};
   const std::map<std::string, Shards> all_shards{
       {"none", Shards::none}, {"mixed", Shards::mixed}, {"sorted", Shards::sorted}};
-  const std::map<std::string, StudySize> sizes{{"quick", StudySize::quick},
-                                               {"full", StudySize::full}};
+  const std::map<std::string, StudyName> studies{{"quick", StudyName::quick},
+                                                 {"full", StudyName::full},
+                                                 {"convolutional", StudyName::convolutional}};
   constexpr double tiny = 1e-30;  // "above zero"
   const auto count = between(1, 1e9, "a whole number from 1");
   const auto positive = between(tiny, 1e30, "a number above 0");
@@ -93,7 +101,7 @@ ParsedCommandLine parse_command_line(int argc, char** argv) {
   Config config;
   bool quiet = false;
   CLI::App app(
-      "Trains the same multilayer perceptron on MNIST digits with a dense, a Top-k and a RegTop-k\n"
+      "Trains the same network on MNIST digits with a dense, a Top-k and a RegTop-k\n"
       "allreduce, data-parallel over the ranks: mpirun -n 4 train_mnist --json result.json\n"
       "or, without MPI: train_mnist --ranks 4 --backend cuda");
   app.option_defaults()->take_last();  // scripts put their own words before those of their callers
@@ -120,6 +128,13 @@ ParsedCommandLine parse_command_line(int argc, char** argv) {
       ->delimiter(',')
       ->transform(one_of(methods))
       ->type_name("LIST");
+  app.add_option(
+         "--conv", config.convolutions,
+         "channels of convolutions before the hidden layers, such as 8,16: 5 x 5, each halves\n"
+         "rows and columns; --backend host alone")
+      ->take_all()
+      ->delimiter(',')
+      ->check(between(1, 1e4, "a whole number from 1 to 10000"));
   app.add_option("--hidden", config.hidden, "widths of the hidden layers")
       ->take_all()
       ->delimiter(',')
@@ -178,15 +193,16 @@ ParsedCommandLine parse_command_line(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--json", config.json, "write configuration, table and curves to this file")
       ->check(study::no_name);
-  StudySize size{};
+  StudyName name{};
   const auto* const study =
       app.add_option(
-             "--study", size,
-             "many trainings on threads, with means and 95 % intervals: quick (minutes) or full\n"
-             "(an hour or more). --json FILE keeps each as soon as it is done; given again, the\n"
-             "study goes on from there")
-          ->transform(one_of(sizes))
-          ->type_name("SIZE");
+             "--study", name,
+             "many trainings on threads, with means and 95 % intervals: quick (minutes), full (an\n"
+             "hour or more), or convolutional (as long; --conv 8,16 --hidden 64). --json FILE "
+             "keeps\n"
+             "each as soon as it is done; given again, the study goes on from there")
+          ->transform(one_of(studies))
+          ->type_name("NAME");
   app.add_option("--progress", config.progress,
                  "auto, bar, lines or none, on stderr; auto: a bar where that is a terminal,\n"
                  "which ranks cannot see through mpirun")
@@ -201,7 +217,7 @@ ParsedCommandLine parse_command_line(int argc, char** argv) {
     }
     if (study->count() > 0) {
       require_alone(app);
-      config.study = size;
+      config.study = name;
     }
   } catch (const CLI::ParseError& error) {
     std::ostringstream output;

@@ -30,11 +30,11 @@ enum class Shards { none, mixed, sorted };
 /// "none", "mixed" or "sorted".
 [[nodiscard]] const char* name_of(Shards shards) noexcept;
 
-/// Of --study: a few minutes of it, or all.
-enum class StudySize { quick, full };
+/// Of --study: a few minutes of the perceptron's, all of it, or one of a convolutional network.
+enum class StudyName { quick, full, convolutional };
 
-/// "quick" or "full".
-[[nodiscard]] const char* name_of(StudySize size) noexcept;
+/// "quick", "full" or "convolutional".
+[[nodiscard]] const char* name_of(StudyName study) noexcept;
 
 enum class ProgressStyle { automatic, bar, lines, none };
 
@@ -44,6 +44,7 @@ struct Config {
   BackendName backend = BackendName::host;
   int ranks = 0;  ///< to be started by the program itself; 0: none
   std::vector<Method> methods{Method::dense, Method::topk, Method::regtopk};
+  std::vector<std::size_t> convolutions;      ///< channels of each, before the perceptron
   std::vector<std::size_t> hidden{512, 256};  ///< widths of the hidden layers
   std::size_t epochs = 30;
   std::size_t steps = 0;        ///< averages of gradients, in place of epochs; 0: by epochs
@@ -61,7 +62,7 @@ struct Config {
   std::uint64_t seed = 1;
   std::filesystem::path json;  ///< empty: not written
   ProgressStyle progress = ProgressStyle::automatic;
-  std::optional<StudySize> study;  ///< many trainings in place of one; `json` keeps them
+  std::optional<StudyName> study;  ///< many trainings in place of one; `json` keeps them
 };
 
 /// Either a configuration, or what to print and return where there is nothing to run (--help, or an

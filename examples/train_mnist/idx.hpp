@@ -15,11 +15,12 @@ inline constexpr std::size_t classes = 10;
 struct Dataset {
   std::size_t rows = 0;
   std::size_t columns = 0;
-  std::vector<std::uint8_t> pixels;  ///< [size()][rows][columns], 0 to 255
+  std::size_t channels = 1;
+  std::vector<std::uint8_t> pixels;  ///< [size()][rows][columns][channels], 0 to 255
   std::vector<std::uint8_t> labels;  ///< [size()], below `classes`
 
   [[nodiscard]] std::size_t size() const noexcept { return labels.size(); }
-  [[nodiscard]] std::size_t image_size() const noexcept { return rows * columns; }
+  [[nodiscard]] std::size_t image_size() const noexcept { return rows * columns * channels; }
   [[nodiscard]] std::span<const std::uint8_t> image(std::size_t i) const {
     return std::span(pixels).subspan(i * image_size(), image_size());
   }

@@ -73,10 +73,9 @@ int run(World& world, const Config& config) {
 
   const mnist::RunInfo info{.ranks = world.size(),
                             .device = backend->device(),
-                            .parameters = results.front().parameters,
+                            .network = network_of(config, data),
                             .training_images = data.train.size(),
-                            .test_images = data.test.size(),
-                            .widths = widths(config, data)};
+                            .test_images = data.test.size()};
   std::cout << table(config, info, results) << std::flush;
   if (json_file.is_open()) {
     json_file << json(config, info, results);
@@ -90,6 +89,9 @@ int run(World& world, const Config& config) {
 std::string obstacle(const Config& config) {
   if (config.backend == mnist::BackendName::cuda) {
     if (std::string missing = mnist::cuda_is_missing(); !missing.empty()) return missing;
+    if (!config.convolutions.empty()) {
+      return "--conv with --backend cuda: convolutions run on hosts alone; use --backend host";
+    }
     if (config.accordion > 0) {
       return "--accordion with --backend cuda: it looks at means in host memory; use --backend "
              "host";

@@ -35,15 +35,6 @@ std::optional<double> compression(const MethodResult& result) {
   return result.dense_bytes_per_step / result.wire_bytes_per_step;
 }
 
-std::string joined(const std::vector<std::size_t>& widths) {
-  std::string text;
-  for (const std::size_t width : widths) {
-    if (!text.empty()) text += "-";
-    text += std::to_string(width);
-  }
-  return text;
-}
-
 std::string version() {
   const int number = sparccl::version();
   return format("%d.%d.%d", number / 10000, number / 100 % 100, number % 100);
@@ -102,8 +93,8 @@ std::string table(const Config& config, const RunInfo& info,
   std::string text = format(
       "%d rank%s, %s, %s parameters, %s training images, %zu steps of %zu images\n"
       "density %g, mu %g, wire %s, learning rate %g, seed %llu\n\n",
-      info.ranks, info.ranks == 1 ? "" : "s", joined(info.widths).c_str(),
-      grouped(static_cast<double>(info.parameters)).c_str(),
+      info.ranks, info.ranks == 1 ? "" : "s", describe(info.network).c_str(),
+      grouped(static_cast<double>(info.network.parameter_count)).c_str(),
       grouped(static_cast<double>(info.training_images)).c_str(), steps, config.batch,
       config.density, config.mu, sparccl::name_of(config.wire), config.learning_rate,
       static_cast<unsigned long long>(config.seed));
@@ -135,12 +126,13 @@ std::string json(const Config& config, const RunInfo& info, std::span<const Meth
   root["sparccl_version"] = version();
   root["world_size"] = info.ranks;
   root["device"] = info.device.empty() ? Json() : Json(info.device);
-  root["parameters"] = info.parameters;
+  root["parameters"] = info.network.parameter_count;
   root["training_images"] = info.training_images;
   root["test_images"] = info.test_images;
   root["config"] = {{"backend", name_of(config.backend)},
                     {"data", (config.cifar10.empty() ? config.data : config.cifar10).string()},
-                    {"widths", info.widths},
+                    {"convolutions", config.convolutions},
+                    {"widths", info.network.widths},
                     {"epochs", config.epochs},
                     {"batch", config.batch},
                     {"local_steps", config.local_steps},

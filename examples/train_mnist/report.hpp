@@ -4,9 +4,9 @@
 #include <cstddef>
 #include <span>
 #include <string>
-#include <vector>
 
 #include "config.hpp"
+#include "network.hpp"
 #include "trainer.hpp"
 
 namespace mnist {
@@ -15,10 +15,9 @@ namespace mnist {
 struct RunInfo {
   int ranks = 1;
   std::string device;  ///< what computes; empty: the host
-  std::size_t parameters = 0;
+  Network network;
   std::size_t training_images = 0;
   std::size_t test_images = 0;
-  std::vector<std::size_t> widths;
 };
 
 /// Plain ASCII, newline at the end.

@@ -10,6 +10,8 @@ namespace {
 /// Of each rank, and of each local step.
 constexpr std::size_t images_a_rank = 16;
 constexpr std::size_t hidden = 128;
+const std::vector<std::size_t> convolutions{8, 16};
+constexpr std::size_t hidden_behind_convolutions = 64;
 constexpr double learning_rate = 0.1;
 constexpr double high_density = 0.01;  // of Accordion and in the settings where it is tried
 constexpr std::size_t interval = 20;
@@ -35,9 +37,13 @@ struct Grid {
   std::vector<Contender> contenders;
 };
 
-Grid grid_of(StudySize size) {
-  if (size == StudySize::quick) return {{4}, {0.001}, few_methods};
-  return {{2, 4, 8, 16}, {0.01, 0.001, 0.0001}, methods};
+Grid grid_of(StudyName study) {
+  switch (study) {
+    case StudyName::quick: return {{4}, {0.001}, few_methods};
+    case StudyName::full: return {{2, 4, 8, 16}, {0.01, 0.001, 0.0001}, methods};
+    case StudyName::convolutional: return {{2, 4, 16}, {0.001, 0.0001}, methods};
+  }
+  return {};
 }
 
 void add_setting(std::vector<StudyRun>& runs, const Grid& grid, Setting setting,
@@ -78,12 +84,12 @@ const char* name_of(Schedule schedule) noexcept {
   return "?";
 }
 
-std::uint64_t seeds_of(StudySize size) noexcept { return size == StudySize::quick ? 2 : 5; }
+std::uint64_t seeds_of(StudyName study) noexcept { return study == StudyName::quick ? 2 : 5; }
 
-std::vector<StudyRun> runs_of(StudySize size) {
-  const Grid grid = grid_of(size);
+std::vector<StudyRun> runs_of(StudyName study) {
+  const Grid grid = grid_of(study);
   std::vector<StudyRun> runs;
-  for (std::uint64_t seed = 1; seed <= seeds_of(size); ++seed) {
+  for (std::uint64_t seed = 1; seed <= seeds_of(study); ++seed) {
     for (const int ranks : grid.ranks) {
       for (const Shards shards : {Shards::mixed, Shards::sorted}) {
         for (const std::size_t local : {std::size_t{1}, std::size_t{20}}) {
@@ -91,6 +97,7 @@ std::vector<StudyRun> runs_of(StudySize size) {
         }
       }
     }
+    if (study == StudyName::convolutional) continue;
     for (const Shards shards : {Shards::mixed, Shards::sorted}) {
       for (const Contender& contender : schedules) {
         runs.push_back({{4, shards, 1, 0.001}, contender, seed});
@@ -117,7 +124,9 @@ Config config_of(const StudyRun& run, const Config& base) {
   Config config = base;
   config.ranks = setting.ranks;
   config.methods = {contender.method};
-  config.hidden = {hidden};
+  const bool convolutional = base.study == StudyName::convolutional;
+  config.convolutions = convolutional ? convolutions : std::vector<std::size_t>{};
+  config.hidden = {convolutional ? hidden_behind_convolutions : hidden};
   config.steps = rounds(setting.local_steps);
   config.batch = images_a_rank * static_cast<std::size_t>(setting.ranks);
   config.local_steps = setting.local_steps;
@@ -134,15 +143,19 @@ Config config_of(const StudyRun& run, const Config& base) {
 }
 
 nlohmann::json about_study(const Config& base, const Data& data) {
-  return {{"study", name_of(*base.study)},
-          {"training_images", data.train.size()},
-          {"data", checksum(data)},
-          {"hidden", {hidden}},
-          {"images_a_rank", images_a_rank},
-          {"learning_rate", learning_rate},
-          {"rounds", {{"1", rounds(1)}, {"20", rounds(20)}}},
-          {"warmup_stage", warmup_stage},
-          {"accordion", {{"high_density", high_density}, {"interval", interval}}}};
+  nlohmann::json about = {
+      {"study", name_of(*base.study)},  {"training_images", data.train.size()},
+      {"data", checksum(data)},         {"images_a_rank", images_a_rank},
+      {"learning_rate", learning_rate}, {"rounds", {{"1", rounds(1)}, {"20", rounds(20)}}}};
+  if (base.study == StudyName::convolutional) {
+    about["convolutions"] = convolutions;
+    about["hidden"] = {hidden_behind_convolutions};
+  } else {
+    about["hidden"] = {hidden};
+    about["warmup_stage"] = warmup_stage;
+    about["accordion"] = {{"high_density", high_density}, {"interval", interval}};
+  }
+  return about;
 }
 
 std::string describe(const Contender& contender) {

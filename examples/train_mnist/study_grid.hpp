@@ -39,9 +39,9 @@ struct StudyRun {
 };
 
 /// In an order in which an interrupted study is one of fewer seeds.
-[[nodiscard]] std::vector<StudyRun> runs_of(StudySize size);
+[[nodiscard]] std::vector<StudyRun> runs_of(StudyName study);
 
-[[nodiscard]] std::uint64_t seeds_of(StudySize size) noexcept;
+[[nodiscard]] std::uint64_t seeds_of(StudyName study) noexcept;
 
 /// What tells a run from the others of its study.
 [[nodiscard]] nlohmann::json key_of(const StudyRun& run);

@@ -100,6 +100,20 @@ class Study(unittest.TestCase):
         self.assertIn(f"[1/{RUNS - kept}] ", done.stderr)
         self.assertEqual(file.read_bytes(), self.file.read_bytes())
 
+    def test_convolutional(self):
+        file = fresh("convolutional.json")
+        words = ("--study", "convolutional", "--data", self.data, "--json", file)
+        with subprocess.Popen(command(*words), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            end = time.monotonic() + 120
+            while time.monotonic() < end and (not file.exists() or len(runs_of(file)) < 2):
+                time.sleep(0.05)
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=60)
+        self.assertEqual(json.loads(file.read_text())["about"]["convolutions"], [8, 16])
+        self.assertEqual([run["method"] for run in runs_of(file)][:2], ["dense", "topk"])
+        other = run("--study", "quick", "--data", self.data, "--json", file)
+        self.assertIn("is of another study", other.stderr)
+
     def test_a_study_that_is_done_trains_nothing(self):
         before = self.file.read_bytes()
         done = self.again("--json", self.file)

@@ -142,6 +142,16 @@ class Training(unittest.TestCase):
             self.assertLess(curves[5, shards][-1], curves[1, shards][-1], "five times as many steps")
         self.assertEqual(len({tuple(curve) for curve in curves.values()}), 6, "two are the same training")
 
+    def test_convolutions(self):
+        data = write_data("convolutions", side=9)
+        _, result = self.run_and_read(2, "--data", data, "--conv", "3,5", "--hidden", 8, "--batch", 32, "--epochs", 20,
+                                      "--lr", 0.1, "--density", 0.1)
+        config = result["config"]
+        self.assertEqual((config["convolutions"], config["widths"]), ([3, 5], [45, 8, 10]))  # 9, 5, 3 pixels a side
+        self.assertEqual(result["parameters"], 26 * 3 + 76 * 5 + 46 * 8 + 9 * 10)
+        for method in result["methods"]:
+            self.assertGreater(method["test_accuracy"], 0.5, method["method"])
+
     def test_accordion_starts_high_and_falls_when_the_norm_is_steady(self):
         data = write_data("accordion")
         _, result = self.run_and_read(2, "--data", data, "--hidden", 16, "--batch", 256, "--methods", "topk",
@@ -258,7 +268,7 @@ class Errors(unittest.TestCase):
     def test_command_line(self):
         for words in (["--density", "0"], ["--density", "nan"], ["--density", "1.5"], ["--mu", "-1"],
                       ["--batch", "0"], ["--batch", "-4"], ["--lr", "x"], ["--methods", "best"],
-                      ["--wire", "int8"], ["--hidden", "0"], ["--unknown"]):
+                      ["--wire", "int8"], ["--hidden", "0"], ["--conv", "8,0"], ["--unknown"]):
             self.expect_once_per_job(train(0, *words), words[0])
         for words in (["--warmup", 5, "--accordion", 0.1], ["--interval", 5], ["--steps", 3, "--epochs", 2],
                       ["--cifar10", "x", "--data", "y"], ["--accordion", 0.001, "--density", 0.01], ["--json", ""]):
@@ -302,6 +312,7 @@ class Cuda(unittest.TestCase):
     @unittest.skipIf(options.cuda != "built" or has_gpu(), "not built with CUDA, or there is a GPU")
     def test_no_gpu(self):
         self.expect_failure(train(0, "--backend", "cuda"), "rank 0", "found ", "expected a GPU and a driver")
+        self.expect_failure(train(0, "--backend", "cuda", "--conv", 4), "--conv with --backend cuda", "use --backend host")
         done = train(0, "--backend", "cuda", "--ranks", 2)
         self.expect_failure(done, "expected a GPU", "rank 0 exited with status 1", "rank 1 exited with status 1")
         if launcher:

@@ -96,17 +96,16 @@ std::size_t steps_of(const Config& config, const Data& data) {
   return std::max<std::size_t>(1, steps / config.local_steps);
 }
 
-std::vector<std::size_t> widths(const Config& config, const Data& data) {
-  std::vector<std::size_t> all{data.train.image_size()};
-  all.insert(all.end(), config.hidden.begin(), config.hidden.end());
-  all.push_back(classes);
-  return all;
+Network network_of(const Config& config, const Data& data) {
+  std::vector<std::size_t> widths = config.hidden;
+  widths.push_back(classes);
+  return {{data.train.rows, data.train.columns, data.train.channels}, config.convolutions, widths};
 }
 
 MethodResult train(Backend& backend, Method method, const Config& config, const Data& data,
                    const Watcher& watcher) {
   const Communicator& communicator = backend.communicator();
-  const Network network(widths(config, data));
+  const Network network = network_of(config, data);
   const std::unique_ptr<Model> model = backend.model(network, data, config.seed);
   const std::unique_ptr<StepClock> clock = backend.clock();
   GradientAverage average(communicator, network.parameter_count, method, config);
@@ -119,7 +118,6 @@ MethodResult train(Backend& backend, Method method, const Config& config, const 
 
   MethodResult result;
   result.method = method;
-  result.parameters = network.parameter_count;
   result.steps = steps;
   std::size_t images = 0;  // since the last point
   result.curve.push_back({0, 0, NAN, accuracy(backend, *model, data.test.size())});

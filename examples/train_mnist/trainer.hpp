@@ -24,7 +24,6 @@ struct CurvePoint {
 
 struct MethodResult {
   Method method = Method::dense;
-  std::size_t parameters = 0;
   std::size_t steps = 0;
   double wire_bytes_per_step = 0;       ///< per rank
   double dense_bytes_per_step = 0;      ///< per rank
@@ -39,8 +38,8 @@ void check(const Config& config, const Data& data, int ranks);
 /// How often gradients are averaged.
 [[nodiscard]] std::size_t steps_of(const Config& config, const Data& data);
 
-/// Layer widths, input and output included.
-[[nodiscard]] std::vector<std::size_t> widths(const Config& config, const Data& data);
+/// For these images.
+[[nodiscard]] Network network_of(const Config& config, const Data& data);
 
 /// After a step: how many are done, and the last point of the curve.
 using Watcher = std::function<void(std::size_t done, const CurvePoint& last)>;

@@ -4,7 +4,7 @@
 #include <chrono>
 #include <utility>
 
-#include "host/mlp.hpp"
+#include "host/classifier.hpp"
 
 namespace mnist {
 namespace {
@@ -31,28 +31,28 @@ struct Batch {
 class HostModel final : public Model {
  public:
   HostModel(const Network& network, const Data& data, std::uint64_t seed)
-      : data_(data), mlp_(network, seed), gradient_(network.parameter_count) {}
+      : data_(data), classifier_(network, seed), gradient_(network.parameter_count) {}
 
   void backward(std::span<const std::size_t> images, float scale) override {
     batch_.clear();
     for (const std::size_t i : images) batch_.add(data_.train, i);
-    loss_ += mlp_.backward(batch_.inputs, batch_.labels, scale, gradient_);
+    loss_ += classifier_.backward(batch_.inputs, batch_.labels, scale, gradient_);
   }
 
   float* gradient() noexcept override { return gradient_.data(); }
 
   void descend(float rate) override {
-    const std::span<float> weights = mlp_.parameters();
+    const std::span<float> weights = classifier_.parameters();
     for (std::size_t i = 0; i < weights.size(); ++i) weights[i] -= rate * gradient_[i];
   }
 
   void begin_local() override {
-    const std::span<const float> weights = mlp_.parameters();
+    const std::span<const float> weights = classifier_.parameters();
     before_.assign(weights.begin(), weights.end());
   }
 
   void end_local(float rate) override {
-    const std::span<float> weights = mlp_.parameters();
+    const std::span<float> weights = classifier_.parameters();
     for (std::size_t i = 0; i < weights.size(); ++i) {
       gradient_[i] = (before_[i] - weights[i]) / rate;
       weights[i] = before_[i];
@@ -67,17 +67,17 @@ class HostModel final : public Model {
       test_batch_.clear();
       for (std::size_t i = first; i < last; ++i) test_batch_.add(data_.test, i);
     }
-    return first == last ? 0 : mlp_.count_correct(test_batch_.inputs, test_batch_.labels);
+    return first == last ? 0 : classifier_.count_correct(test_batch_.inputs, test_batch_.labels);
   }
 
   std::vector<float> parameters() override {
-    const std::span<const float> all = mlp_.parameters();
+    const std::span<const float> all = classifier_.parameters();
     return {all.begin(), all.end()};
   }
 
  private:
   const Data& data_;
-  Mlp mlp_;
+  Classifier classifier_;
   Floats gradient_;
   Floats before_;  ///< the parameters where local steps began
   Batch batch_;

@@ -1,38 +1,34 @@
-#include "mlp.hpp"
+#include "classifier.hpp"
 
-#include <Eigen/Core>
 #include <cmath>
 #include <stdexcept>
 #include <utility>
 
+#include "matrix.hpp"
+
 namespace mnist {
 namespace {
 
-using Index = Eigen::Index;
-using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-using View = Eigen::Map<Matrix>;
-using ConstView = Eigen::Map<const Matrix>;
-using RowView = Eigen::Map<Eigen::RowVectorXf>;
-using ConstRowView = Eigen::Map<const Eigen::RowVectorXf>;
-
-Index as_index(std::size_t size) { return static_cast<Index>(size); }
-
 void check_batch(std::size_t inputs, std::size_t labels, std::size_t width) {
   if (labels == 0 || inputs != labels * width) {
-    throw std::invalid_argument("Mlp: expected inputs of [labels][input width], at least one");
+    throw std::invalid_argument("Classifier: expected inputs of [labels][image], at least one");
   }
 }
 
 }  // namespace
 
-Mlp::Mlp(const Network& network, std::uint64_t seed)
-    : network_(network), parameters_(network.parameter_count), activations_(network.layers()) {
+Classifier::Classifier(const Network& network, std::uint64_t seed)
+    : network_(network),
+      convolutions_(network.convolutions),
+      parameters_(network.parameter_count),
+      activations_(network.layers()) {
   initialise(network_, seed, parameters_);
 }
 
-void Mlp::forward(std::span<const float> inputs, std::size_t batch) {
+void Classifier::forward(std::span<const float> inputs, std::size_t batch) {
   const Index rows = as_index(batch);
-  const float* below = inputs.data();
+  features_ = convolutions_.forward(inputs, batch, parameters_.data());
+  const float* below = features_.data();
   for (std::size_t l = 0; l < network_.layers(); ++l) {
     const Index in = as_index(network_.inputs(l));
     const Index out = as_index(network_.outputs(l));
@@ -46,11 +42,11 @@ void Mlp::forward(std::span<const float> inputs, std::size_t batch) {
   }
 }
 
-double Mlp::backward(std::span<const float> inputs, std::span<const std::uint8_t> labels,
-                     float scale, std::span<float> gradient) {
-  check_batch(inputs.size(), labels.size(), network_.widths.front());
+double Classifier::backward(std::span<const float> inputs, std::span<const std::uint8_t> labels,
+                            float scale, std::span<float> gradient) {
+  check_batch(inputs.size(), labels.size(), network_.image_size());
   if (gradient.size() != parameters_.size()) {
-    throw std::invalid_argument("Mlp: expected a gradient as long as the parameters");
+    throw std::invalid_argument("Classifier: expected a gradient as long as the parameters");
   }
   const std::size_t batch = labels.size();
   const Index rows = as_index(batch);
@@ -76,23 +72,24 @@ double Mlp::backward(std::span<const float> inputs, std::span<const std::uint8_t
     const Index in = as_index(network_.inputs(l));
     const Index out = as_index(network_.outputs(l));
     const ConstView delta(delta_.data(), rows, out);
-    const ConstView below(l == 0 ? inputs.data() : activations_[l - 1].data(), rows, in);
+    const ConstView below(l == 0 ? features_.data() : activations_[l - 1].data(), rows, in);
     float* const slope = gradient.data() + network_.weights(l);
     View(slope, out, in).noalias() = delta.transpose() * below;
     RowView(slope + in * out, out) = delta.colwise().sum();
-    if (l == 0) break;
+    if (l == 0 && convolutions_.empty()) break;
     delta_below_.resize(batch * network_.inputs(l));
     View delta_below(delta_below_.data(), rows, in);
     delta_below.noalias() = delta * ConstView(parameters_.data() + network_.weights(l), out, in);
     delta_below = (below.array() > 0.0F).select(delta_below, 0.0F);
     std::swap(delta_, delta_below_);
   }
+  convolutions_.backward(delta_, parameters_.data(), gradient.data());
   return loss;
 }
 
-std::size_t Mlp::count_correct(std::span<const float> inputs,
-                               std::span<const std::uint8_t> labels) {
-  check_batch(inputs.size(), labels.size(), network_.widths.front());
+std::size_t Classifier::count_correct(std::span<const float> inputs,
+                                      std::span<const std::uint8_t> labels) {
+  check_batch(inputs.size(), labels.size(), network_.image_size());
   forward(inputs, labels.size());
   const ConstView scores(activations_.back().data(), as_index(labels.size()),
                          as_index(network_.widths.back()));
