@@ -39,6 +39,14 @@ struct AccumulatorOf<double> {
 template <class T>
 using Accumulator = typename AccumulatorOf<T>::type;
 
+/// condition ? yes : no, with both of them computed: a loop of it becomes vector instructions,
+/// where compilers would make a branch of the other.
+SPARCCL_HOST_DEVICE constexpr std::uint32_t choose(bool condition, std::uint32_t yes,
+                                                   std::uint32_t no) {
+  const std::uint32_t mask = 0u - static_cast<std::uint32_t>(condition);
+  return (yes & mask) | (no & ~mask);
+}
+
 SPARCCL_HOST_DEVICE constexpr float to_float(float x) { return x; }
 
 SPARCCL_HOST_DEVICE constexpr float to_float(bfloat16 x) {
@@ -46,14 +54,15 @@ SPARCCL_HOST_DEVICE constexpr float to_float(bfloat16 x) {
 }
 
 SPARCCL_HOST_DEVICE constexpr float to_float(float16 x) {
-  const std::uint32_t sign = (x.bits & 0x8000u) << 16;
-  const std::uint32_t exponent = (x.bits >> 10) & 0x1fu;
-  const std::uint32_t mantissa = x.bits & 0x3ffu;
-  if (exponent == 0x1f) return std::bit_cast<float>(sign | 0x7f800000u | (mantissa << 13));
-  if (exponent != 0)
-    return std::bit_cast<float>(sign | ((exponent + 112) << 23) | (mantissa << 13));
-  const float magnitude = static_cast<float>(mantissa) * 0x1p-24f;  // exact: subnormal or zero
-  return sign != 0 ? -magnitude : magnitude;
+  // Without subnormal floats, which a thread may have told its processor to take for zero.
+  const std::uint32_t bits = x.bits;
+  const std::uint32_t shifted = (bits & 0x7fffu) << 13;  // its exponent is 112 too small,
+  const std::uint32_t special = choose(shifted >= 0x0f800000u, 0x38000000u, 0u);  // NaN, Inf 224
+  const std::uint32_t normal = shifted + 0x38000000u + special;
+  const float subnormal = std::bit_cast<float>(shifted + 0x38800000u) - 0x1p-14f;  // exact
+  const std::uint32_t magnitude =
+      choose(shifted < 0x00800000u, std::bit_cast<std::uint32_t>(subnormal), normal);
+  return std::bit_cast<float>((bits & 0x8000u) << 16 | magnitude);
 }
 
 SPARCCL_HOST_DEVICE constexpr bool is_finite(float x) {
@@ -66,24 +75,24 @@ SPARCCL_HOST_DEVICE constexpr bool is_finite(double x) {
 /// Round to nearest, ties to even, as IEEE 754 does: what overflows becomes Inf, NaN stays NaN.
 SPARCCL_HOST_DEVICE constexpr bfloat16 to_bfloat16(float x) {
   const std::uint32_t bits = std::bit_cast<std::uint32_t>(x);
-  if ((bits & 0x7fffffffu) > 0x7f800000u) return {static_cast<std::uint16_t>(bits >> 16 | 0x40u)};
-  return {static_cast<std::uint16_t>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16)};
+  const std::uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+  const std::uint32_t quiet = bits >> 16 | 0x40u;
+  return {static_cast<std::uint16_t>(choose((bits & 0x7fffffffu) > 0x7f800000u, quiet, rounded))};
 }
 
 SPARCCL_HOST_DEVICE constexpr float16 to_float16(float x) {
   const std::uint32_t bits = std::bit_cast<std::uint32_t>(x);
   const std::uint32_t sign = bits >> 16 & 0x8000u;
   const std::uint32_t magnitude = bits & 0x7fffffffu;
-  if (magnitude > 0x7f800000u) return {static_cast<std::uint16_t>(sign | 0x7e00u)};
-  if (magnitude >= 0x477ff000u) return {static_cast<std::uint16_t>(sign | 0x7c00u)};
-  if (magnitude <
-      0x38800000u) {  // below 2^-14: adding 0.5 leaves the units of 2^-24 in the low bits
-    const float shifted = std::bit_cast<float>(magnitude) + 0.5f;
-    return {
-        static_cast<std::uint16_t>(sign | (std::bit_cast<std::uint32_t>(shifted) - 0x3f000000u))};
-  }
   const std::uint32_t rounded = magnitude + 0xfffu + ((magnitude >> 13) & 1u);
-  return {static_cast<std::uint16_t>(sign | ((rounded - 0x38000000u) >> 13))};
+  const std::uint32_t normal = (rounded - 0x38000000u) >> 13;
+  // Below 2^-14, adding 0.5 leaves the units of 2^-24 in the low bits.
+  const bool is_small = magnitude < 0x38800000u;
+  const float shifted = std::bit_cast<float>(choose(is_small, magnitude, 0u)) + 0.5f;
+  const std::uint32_t subnormal = std::bit_cast<std::uint32_t>(shifted) - 0x3f000000u;
+  const std::uint32_t finite = choose(is_small, subnormal, normal);
+  const std::uint32_t special = choose(magnitude > 0x7f800000u, 0x7e00u, 0x7c00u);  // NaN, Inf
+  return {static_cast<std::uint16_t>(sign | choose(magnitude >= 0x477ff000u, special, finite))};
 }
 
 /// Conversions between storage types and their accumulator, by the type that is wanted.

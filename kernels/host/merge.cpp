@@ -1,6 +1,8 @@
 // The reduction: a tile of the result at a time, the ranks in order, so every rank gets the same
 // bits. Only what was sent is summed and converted; the rest of a tile is zeros that are streamed
 // out, which is all that the memory sees.
+#include "host/merge.hpp"
+
 #include <algorithm>
 #include <bit>
 #include <cstdint>
@@ -9,7 +11,6 @@
 
 #include "host/host_stages.hpp"
 #include "host/stream.hpp"
-#include "host/workspace.hpp"
 #include "visit.hpp"
 
 namespace sparccl::host {
@@ -198,14 +199,28 @@ std::size_t fill_nan(const Plan& plan, const Output& output) {
   return visit_floating(plan.type, [&]<class T>(Tag<T>) { return fill_nan_as<T>(plan, output); });
 }
 
+template <class T>
+std::size_t merge_packets(const Simd& simd, const Plan& plan, const Memory& memory,
+                          const Workspace<Accumulator<T>>& work, std::span<const Packet> packets,
+                          const Output& output) {
+  return visit_floating(plan.wire, [&]<class Wire>(Tag<Wire>) {
+    return Merger<T, Wire>(simd, plan, memory, work, packets, output).run();
+  });
+}
+
+template std::size_t merge_packets<float>(const Simd&, const Plan&, const Memory&,
+                                          const Workspace<float>&, std::span<const Packet>,
+                                          const Output&);
+template std::size_t merge_packets<double>(const Simd&, const Plan&, const Memory&,
+                                           const Workspace<double>&, std::span<const Packet>,
+                                           const Output&);
+
 void merge(const Simd& simd, const Plan& plan, const Memory& memory, void* workspace,
            std::span<const Packet> packets, const Output& output) {
   memory.report->written = visit_floating(plan.type, [&]<class T>(Tag<T>) {
     const Workspace<Accumulator<T>> work(plan, workspace);
     if (work.header->verdict.kind != Verdict::Kind::sum) return fill_nan_as<T>(plan, output);
-    return visit_floating(plan.wire, [&]<class Wire>(Tag<Wire>) {
-      return Merger<T, Wire>(simd, plan, memory, work, packets, output).run();
-    });
+    return merge_packets<T>(simd, plan, memory, work, packets, output);
   });
 }
 

@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "host/host_stages.hpp"
+#include "host/merge.hpp"
 #include "host/split.hpp"
 #include "visit.hpp"
 
@@ -67,10 +68,10 @@ void reduce(const Simd& simd, const SplitPlan& split, const Memory& memory, void
   visit_accumulator(sent.type, [&]<class A>(Tag<A>) {
     const SplitScratch<A> parts(split, scratch);
     const Workspace<A> sums(split.sent, parts.sums);
-    sums.header->verdict = {Verdict::Kind::sum};
     const Output output{.positions = parts.positions, .values = parts.values};
-    merge(simd, sent, parts.forgotten, parts.sums, incoming, output);
-    send_best(split, parts, parts.forgotten.report->written, outgoing);
+    const std::size_t written =
+        merge_packets<A>(simd, sent, parts.forgotten, sums, incoming, output);
+    send_best(split, parts, written, outgoing);
   });
 }
 

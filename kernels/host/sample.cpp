@@ -56,7 +56,7 @@ Bits<A> sampled_bound(const Plan& plan, const Step& step, const Memory& memory,
   const std::size_t groups = plan.count / group_size;
   const std::size_t capacity = candidate_capacity(plan);
   const std::size_t r = rank_in_sample(plan, groups * line);
-  if (capacity == plan.count || groups * line < 2 * r) return 0;
+  if (groups * line < 2 * r) return 0;
 
   const auto* gradient = static_cast<const G*>(step.gradient);
   const auto* residual = static_cast<const A*>(memory.residual);

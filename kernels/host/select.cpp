@@ -14,7 +14,11 @@
 namespace sparccl::host {
 namespace {
 
-constexpr int digit = 13;  // bits told apart by one pass: 64 KiB of counters
+/// Bits that one pass over the scores tells apart: 64 KiB of counters, which few scores are not
+/// worth.
+constexpr int digit_of_many = 13;
+constexpr int digit_of_few = 8;
+constexpr std::size_t few = 2048;
 
 /// Where the k-th largest lies, as a range of bits, and its rank within it.
 template <class A>
@@ -26,7 +30,7 @@ struct Range {
 
 /// Narrows the range by one digit: [low + bin << shift, + 1 << shift), all above it in the last
 /// bin.
-template <class A>
+template <int digit, class A>
 Range<A> narrow(const A* scores, std::size_t size, const Range<A>& range, int shift) {
   constexpr std::size_t bins = std::size_t{1} << digit;
   std::array<std::size_t, bins> counts{};
@@ -49,21 +53,28 @@ Range<A> narrow(const A* scores, std::size_t size, const Range<A>& range, int sh
   return found;
 }
 
-}  // namespace
-
 // Radix selection that starts where the scores do: the candidates of one tensor lie within a few
 // powers of two of the bound that let them in, where a fixed leading digit would tell none apart.
-template <class A>
-Threshold<A> kth_largest(const A* scores, std::size_t size, std::size_t k, Bits<A> expected_low) {
+template <int digit, class A>
+Threshold<A> kth_largest_by(const A* scores, std::size_t size, std::size_t k,
+                            Bits<A> expected_low) {
   constexpr int mantissa = std::numeric_limits<A>::digits - 1;
   constexpr Bits<A> infinity = magnitude_bits(std::numeric_limits<A>::infinity());
   Range<A> range{expected_low, infinity, k};
-  range = narrow(scores, size, range, mantissa + 2 - digit);  // four powers of two
+  range = narrow<digit>(scores, size, range, mantissa + 2 - digit);  // four powers of two
   while (range.low != range.high) {
     const int width = static_cast<int>(std::bit_width(range.high - range.low));
-    range = narrow(scores, size, range, std::max(0, width - digit));
+    range = narrow<digit>(scores, size, range, std::max(0, width - digit));
   }
   return {range.low, range.rank};
+}
+
+}  // namespace
+
+template <class A>
+Threshold<A> kth_largest(const A* scores, std::size_t size, std::size_t k, Bits<A> expected_low) {
+  return size < few ? kth_largest_by<digit_of_few>(scores, size, k, expected_low)
+                    : kth_largest_by<digit_of_many>(scores, size, k, expected_low);
 }
 
 // Of many scores, a sample tells between which two the k-th largest almost certainly lies; one pass

@@ -29,7 +29,6 @@ struct SplitScratch {
     const Plan& sent = split.sent;
     const std::size_t room = sent.sparse_capacity();
     take(sums, Workspace<A>(sent, nullptr).bytes);
-    take(forgotten.report, 1);
     take(forgotten.sent_per_block, sent.blocks());
     take(forgotten.sent_offsets, sent.k);
     A* ratios = nullptr;

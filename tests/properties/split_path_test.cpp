@@ -138,6 +138,36 @@ TEST(Split, BalancesItsRanges) {
   EXPECT_GT(sent.back(), 120u);
 }
 
+/// Found in review: small tensors, whose ranges grow and shrink.
+TEST(Split, LosesNothingWhileItsRangesMove) {
+  struct {
+    int ranks;
+    std::size_t count, k;
+  } constexpr cases[] = {
+      {2, 512, 5}, {2, 1'000, 10}, {3, 3'000, 30}, {4, 10'000, 10}, {2, 16'384, 164}};
+  std::mt19937_64 random(79);
+  for (const auto& [ranks, count, k] : cases) {
+    const Shape shape{.ranks = ranks, .count = count, .k = k, .path = Path::split};
+    SCOPED_TRACE(describe(shape));
+    World world(shape);
+    Vector given(count), taken(count);
+    for (std::uint64_t t = 0; t < 4 * balance_every; ++t) {
+      const auto gradients = integer_gradients(shape, 50, random);
+      for (const Vector& gradient : gradients) {
+        for (std::size_t i = 0; i < count; ++i) given[i] += gradient[i];
+      }
+      const std::vector<Bytes> results = world.step(gradients);
+      for (const Bytes& result : results) ASSERT_EQ(result, results[0]) << "step " << t;
+      const Vector result = to_doubles(shape.type, results[0].data(), count);
+      for (std::size_t i = 0; i < count; ++i) taken[i] += result[i];
+    }
+    for (const Vector& residual : world.residuals()) {
+      for (std::size_t i = 0; i < count; ++i) taken[i] += residual[i];
+    }
+    ASSERT_EQ(taken, given);
+  }
+}
+
 /// Three ranks whose transports are in the test's hands, after a step.
 class HostilePeerOfASplit : public testing::Test {
  protected:
