@@ -45,9 +45,12 @@ void require_equal(const std::vector<double>& all, const char* what,
 }
 
 std::string read_text(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-  if (file.is_open() && !file.bad()) return text;
+  std::error_code failure;
+  if (!std::filesystem::is_directory(path, failure)) {
+    std::ifstream file(path, std::ios::binary);
+    std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+    if (file.is_open() && !file.bad()) return text;
+  }
   throw Error(Result::bad_state, "calibration file " + path.string() +
                                      ": cannot be read; make one with sparccl_plan --probe --save, "
                                      "or set SPARCCL_CALIBRATION=probe");

@@ -14,17 +14,21 @@ PathChoice::PathChoice(const Predictions& predictions, bool may_try) {
   for (const auto& each : predictions.all) {
     if (each) fastest = std::min(fastest, each->seconds());
   }
+  if (fastest < 1e-3) measured_ = measured_of_short;
   for (const Path path : paths) {
     const auto& prediction = predictions.of(path);
     if (!prediction) continue;
-    const double most = path == Path::dense ? near_dense : near;
-    if (prediction->seconds() <= most * fastest) candidates_.push_back({path, {}});
+    const double seconds = prediction->seconds();
+    if (seconds <= (path == Path::dense ? near_dense : near) * fastest) {
+      candidates_.push_back({path, warmups, measured_});
+    } else if (path == Path::dense && seconds <= longest_look) {
+      candidates_.push_back({path, looks_at_far - 1, 1});
+    }
   }
-  if (fastest < 1e-3) measured_ = measured_of_short;
   if (may_try && candidates_.size() > 1) {
     reason_ = "being tried; " + predicted_;
   } else {
-    candidates_ = {{choice.path, {}}};
+    candidates_ = {{choice.path}};
   }
 }
 
@@ -32,7 +36,7 @@ void PathChoice::took(double seconds) {
   Candidate& candidate = candidates_[trying_];
   candidate.seconds.push_back(seconds);
   ++calls_;
-  if (candidate.seconds.size() == warmups + measured_) ++trying_;
+  if (candidate.seconds.size() == candidate.warmups + candidate.measured) ++trying_;
 }
 
 /// The mean of the calls but for a fifth at either end: calls that take turns count, what the
@@ -40,10 +44,13 @@ void PathChoice::took(double seconds) {
 std::vector<double> PathChoice::figures() const {
   std::vector<double> means;
   for (const Candidate& candidate : candidates_) {
-    std::vector<double> seconds(candidate.seconds.begin() + warmups, candidate.seconds.end());
+    std::vector<double> seconds(
+        candidate.seconds.begin() + static_cast<std::ptrdiff_t>(candidate.warmups),
+        candidate.seconds.end());
     std::ranges::sort(seconds);
+    const std::size_t left_out = candidate.measured / 5;
     const std::span<const double> inner =
-        std::span(seconds).subspan(measured_ / 5, measured_ - 2 * (measured_ / 5));
+        std::span(seconds).subspan(left_out, candidate.measured - 2 * left_out);
     means.push_back(std::accumulate(inner.begin(), inner.end(), 0.0) /
                     static_cast<double>(inner.size()));
   }
@@ -69,7 +76,7 @@ void PathChoice::settle(const std::vector<double>& seconds) {
   }
   if (faster) reason_ += "; a sparse path is taken where it saves a tenth";
   reason_ += "; cost model: " + predicted_;
-  candidates_ = {{candidates_[best].path, {}}};
+  candidates_ = {{candidates_[best].path}};
   trying_ = 0;
 }
 

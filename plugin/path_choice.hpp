@@ -39,14 +39,19 @@ class PathChoice {
   static constexpr std::size_t measured_of_short = 15;  // calls of less than a millisecond
   [[nodiscard]] std::size_t measured_calls() const noexcept { return measured_; }
   /// A path that is predicted to take longer than the fastest by more than this is not tried:
-  /// predictions are that far off. dense is what others are to be held against.
+  /// predictions are that far off. dense is what others are to be held against, and a probe that
+  /// was disturbed may be off by any factor: beyond near_dense it is looked at twice, the second
+  /// time for the figure, as long as a call is not predicted to take longer than that many seconds.
   static constexpr double near = 2.5;
   static constexpr double near_dense = 10;
+  static constexpr std::size_t looks_at_far = 2;
+  static constexpr double longest_look = 1;
 
  private:
   struct Candidate {
     Path path;
-    std::vector<double> seconds;  // of its calls so far
+    std::size_t warmups = 0, measured = 0;
+    std::vector<double> seconds = {};  // of its calls so far
   };
 
   std::vector<Candidate> candidates_;

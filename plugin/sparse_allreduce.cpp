@@ -287,7 +287,7 @@ Stats SparseAllreduce::Impl::stats() const {
   stats.path_reason = options_.path != Path::automatic ? "asked for"
                       : choice_                        ? choice_->reason()
                       : path_ == Path::automatic       ? "not chosen before the first call"
-                                                 : "calibration is off, or a state was loaded";
+                                                       : unchosen_;
   return stats;
 }
 

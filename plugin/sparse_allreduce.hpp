@@ -76,6 +76,7 @@ class SparseAllreduce::Impl {
   void forget_history();
   /// Collective, of ranks that agree about the call: the route is there, and has been entered.
   void make_ready(Stream stream);
+  void make_ready_now(bool choosing, Stream stream);
   void make_route_now();
   /// The path of this call, under Path::automatic.
   [[nodiscard]] Path choose_path(Stream stream);
@@ -124,6 +125,7 @@ class SparseAllreduce::Impl {
   bool entered_ = false;              // by route_
   std::uint32_t loaded_ranges_ = 0;   // Call::course of ranges that came with a state, or 0
   std::optional<PathChoice> choice_;  // under Path::automatic, once a call was made
+  const char* unchosen_ = "";         // why there is a path without a choice
   StageListener stage_listener_;
   StageSeconds seconds_, last_seconds_;
 };

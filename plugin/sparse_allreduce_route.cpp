@@ -37,7 +37,14 @@ void SparseAllreduce::Impl::take_route(Path path, std::unique_ptr<Route> route) 
 }
 
 void SparseAllreduce::Impl::make_ready(Stream stream) {
-  if (options_.path == Path::automatic && (!choice_ || !choice_->settled())) {
+  const bool choosing = options_.path == Path::automatic && (!choice_ || !choice_->settled());
+  if (!choosing && route_ != nullptr && entered_) return;
+  make_ready_now(choosing, stream);
+  observer_.skip();  // probes and what routes bring along are no stage
+}
+
+void SparseAllreduce::Impl::make_ready_now(bool choosing, Stream stream) {
+  if (choosing) {
     Path path = path_;
     naming(name_, [&] { path = choose_path(stream); });
     if (path != path_) {
@@ -75,10 +82,13 @@ void SparseAllreduce::Impl::make_route_now() {
 }
 
 Path SparseAllreduce::Impl::choose_path(Stream stream) {
-  if (path_ != Path::automatic && !choice_) return path_;  // of a state that was loaded
+  if (path_ != Path::automatic && !choice_) return path_;  // see unchosen_
   if (!choice_) {
     const std::optional<Costs>& costs = communicator_->costs(stream);
-    if (!costs) return Path::allgather;
+    if (!costs) {
+      unchosen_ = "calibration is off";
+      return Path::allgather;
+    }
     choice_.emplace(predict(*costs, workload_of(plan_, *costs)), !communicator_->asynchronous());
   }
   if (choice_->tried()) {

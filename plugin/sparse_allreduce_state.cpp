@@ -32,6 +32,7 @@ void SparseAllreduce::Impl::adopt(StateCopy state) {
   history_ = std::move(history);
   memory_ = memory;
   choice_.reset();
+  unchosen_ = "the path that a state was saved on";
   take_route(path, std::move(route));
   if (state.at_rest && path == state.path && route_ != nullptr) route_->resume_at_rest();
   loaded_ranges_ = ranges;

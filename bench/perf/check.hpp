@@ -1,4 +1,4 @@
-// Counts wrong entries of results: an oracle of its own, and what conservation demands.
+// Counts wrong entries of results: what an oracle says, and what conservation demands.
 #pragma once
 
 #include <cstddef>
@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "data.hpp"
+#include "oracle.hpp"
 #include "ranks.hpp"
 
 namespace sparccl::perf {
@@ -15,15 +16,7 @@ namespace sparccl::perf {
 enum class Expect {
   conservation,  ///< result + sum of residuals = sum of residuals before + sum of gradients
   dense,         ///< and all of it is in the result
-  top_k,         ///< and the result is the sum of every rank's own k entries of largest score
-};
-
-struct CheckShape {
-  std::size_t count = 1;
-  std::uint64_t k = 1;
-  DataType type = DataType::float32;
-  Reduction reduction = Reduction::sum;
-  double mu = 0;
+  oracle,        ///< and the result is what the oracle says that the path selects and sums
 };
 
 /// One tensor from its first step on. All of it is collective.
@@ -41,27 +34,17 @@ class Checker {
                                     std::span<const std::byte> residual, Expect expect);
 
  private:
-  template <class A>
-  void pick();
   [[nodiscard]] std::uint64_t wrong_in(std::size_t begin, std::size_t end,
                                        std::span<const std::byte> result,
                                        std::span<const std::byte> residual, Expect expect);
-  void remember_totals(std::size_t begin, std::size_t end, std::span<const float> totals);
-
-  struct Sent {
-    std::size_t position;
-    double own, total;
-  };
 
   Ranks& ranks_;
   CheckShape shape_;
   Integers integers_;
+  Oracle oracle_;
   int step_ = 0;
-  bool picked_ = false;
-  std::vector<float> given_;  // [count] sum of residuals and gradients of all ranks
-  std::vector<float> own_;    // [count] this rank's residual by the oracle, and its gradient
-  std::vector<float> sent_;   // [count] what it sends by the oracle
-  std::vector<Sent> history_;
+  std::vector<float> given_;         // [count] sum of residuals and gradients of all ranks
+  std::span<const float> expected_;  // [count] of the oracle
 };
 
 }  // namespace sparccl::perf

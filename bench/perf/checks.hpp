@@ -11,9 +11,10 @@
 
 namespace sparccl::perf {
 
-/// Wrong entries of all ranks and steps of settings.checks calls, from a fresh state. Collective.
+/// Wrong entries of all ranks and steps of settings.checks calls on `path`, from a fresh state.
+/// Collective.
 [[nodiscard]] std::uint64_t check_sparse(Ranks& ranks, Device& device, Communicator& communicator,
-                                         const Settings& settings, const Case& what);
+                                         const Settings& settings, const Case& what, Path path);
 [[nodiscard]] std::uint64_t check_baseline(Ranks& ranks, const std::string& name,
                                            const Settings& settings, const Case& what);
 

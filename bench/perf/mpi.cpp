@@ -36,6 +36,8 @@ class MpiRanks final : public Ranks {
     MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, rank(), MPI_INFO_NULL, &host);
     MPI_Comm_rank(host, &number_here_);
     MPI_Comm_size(host, &ranks_here_);
+    host_ = rank();
+    MPI_Allreduce(MPI_IN_PLACE, &host_, 1, MPI_INT, MPI_MIN, host);
     MPI_Comm_free(&host);
     for (const int number : gather(number_here_)) hosts_ += number == 0 ? 1 : 0;
   }
@@ -60,6 +62,7 @@ class MpiRanks final : public Ranks {
   }
 
   [[nodiscard]] int hosts() override { return hosts_; }
+  [[nodiscard]] int host() override { return host_; }
   [[nodiscard]] int ranks_here() override { return ranks_here_; }
   [[nodiscard]] int number_here() override { return number_here_; }
 
@@ -71,6 +74,7 @@ class MpiRanks final : public Ranks {
 
  private:
   int hosts_ = 0;
+  int host_ = 0;  // its lowest rank
   int ranks_here_ = 1;
   int number_here_ = 0;
 };

@@ -7,9 +7,8 @@ namespace sparccl::perf {
 namespace build {
 const bool has_cuda = false;
 const char* const how_to_get_cuda =
-    "--backend cuda: this sparccl_perf was built without CUDA; where nvcc and NCCL's header are "
-    "installed, cmake --preset cuda && cmake --build --preset cuda --target sparccl_perf; or use "
-    "--backend host";
+    "this sparccl_perf was built without CUDA; where nvcc and NCCL's header are installed, cmake "
+    "--preset cuda && cmake --build --preset cuda --target sparccl_perf";
 }  // namespace build
 
 std::unique_ptr<Device> cuda_device(Ranks&, bool) { throw UsageError(build::how_to_get_cuda); }

@@ -31,8 +31,9 @@ class Ranks {
   /// In place, the sum over the ranks.
   virtual void sum(std::span<float> values) = 0;
 
-  /// Hosts that the ranks are on, and of the ranks on this one, how many and which.
+  /// Hosts that the ranks are on, a number of this one, and of the ranks on it, how many and which.
   [[nodiscard]] virtual int hosts() { return 1; }
+  [[nodiscard]] virtual int host() { return 0; }
   [[nodiscard]] virtual int ranks_here() { return size_; }
   [[nodiscard]] virtual int number_here() { return rank_; }
 

@@ -91,7 +91,6 @@ void RowRun::settle(const Contender& sparse, const SparseAllreduce& tensor, bool
 
 void RowRun::time_all(std::vector<Contender>& contenders, const Case& what, SparseAllreduce& sparse,
                       Row& row) {
-  settle(contenders[0], sparse, what.in_place);
   for (Contender& contender : contenders) {
     if (settings_.warmup == 0) break;
     static_cast<void>(tensors_->seconds(contender.call, settings_.warmup, what.in_place));
@@ -117,9 +116,6 @@ Measured RowRun::measure(const Case& what) {
   Row row;
   row.what = what;
   row.ranks = ranks_.size();
-  if (settings_.checks > 0) {
-    row.wrong = check_sparse(ranks_, device_, communicator_, settings_, what);
-  }
   SparseAllreduce sparse(communicator_, "perf", what.count, what.type, options_of(what));
   std::vector<Contender> contenders;
   contenders.push_back(
@@ -149,6 +145,11 @@ Measured RowRun::measure(const Case& what) {
     measured.baselines.push_back(other);
   }
 
+  settle(contenders[0], sparse, what.in_place);
+  if (settings_.checks > 0) {
+    const Path path = what.asked == Path::automatic ? sparse.stats().path : what.asked;
+    row.wrong = check_sparse(ranks_, device_, communicator_, settings_, what, path);
+  }
   time_all(contenders, what, sparse, row);
   for (const Contender& contender : contenders) {
     if (std::ranges::min(contender.seconds) > 0) continue;

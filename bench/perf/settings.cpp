@@ -15,6 +15,7 @@
 #include "failures.hpp"
 #include "figures.hpp"
 #include "settings_rules.hpp"
+#include "units.hpp"
 
 namespace sparccl::perf {
 namespace {
@@ -79,6 +80,7 @@ std::vector<T> find_all(const Names<T>& names, const std::vector<std::string>& w
 /// What stands on the command line before it is understood.
 struct Words {
   std::string min_bytes, max_bytes, step_bytes = "1M", wire, place = "both";
+  std::vector<std::string> densities = {"0.001"};
   std::optional<std::size_t> factor;
   std::optional<int> threads, gpus;
   int average = static_cast<int>(Average::max);
@@ -112,8 +114,9 @@ void add_nccl_tests_flags(CLI::App& app, Settings& s, Words& words) {
 }
 
 void add_own_flags(CLI::App& app, Settings& s, Words& words) {
-  app.add_option("--density", s.densities,
-                 "share of the entries sent, above 0 and up to 1; one or a list")
+  app.add_option("--density", words.densities,
+                 "share of the entries sent, above 0 and up to 1: 0.001, or 0.1% for the same; "
+                 "one or a list")
       ->delimiter(',')
       ->default_str("0.001");
   app.add_option("--mu", s.mu, "RegTop-k's mu, a finite number of 0 or more; 0 is Top-k")
@@ -196,7 +199,17 @@ int given(const char* flag, const std::optional<int>& number, const char* otherw
   return number.value_or(0);
 }
 
+double density_in(const std::string& word) {
+  const std::optional<double> density = bench::parse_density(word);
+  if (density) return *density;
+  throw UsageError(
+      "--density: expected shares above 0 and up to 1, as 0.001, or 0.1% for the same, found '" +
+      word + "'");
+}
+
 void understand(const Words& words, Settings& s) {
+  s.densities.clear();
+  for (const std::string& word : words.densities) s.densities.push_back(density_in(word));
   s.threads = given("-t", words.threads, "2 ranks (1 with --transport nccl)");
   s.gpus = given("-g", words.gpus, "1 GPU a thread");
   s.sizes = sizes_of(words);
@@ -276,6 +289,14 @@ std::optional<Settings> parse(int argc, const char* const* argv) {
   } catch (const CLI::CallForHelp&) {
     if (launched().rank == 0) std::printf("%s", app.help().c_str());
     return std::nullopt;
+  } catch (const CLI::ExtrasError&) {
+    std::string unknown;
+    for (const std::string& word : app.remaining()) unknown += " " + word;
+    throw UsageError("unknown:" + unknown +
+                     "; of nccl-tests' flags there are -b -e -f -i -t -g -n -w -c -a -d "
+                     "and -o here; --help lists all");
+  } catch (const CLI::ConversionError& error) {
+    throw UsageError(std::string(error.what()) + ": expected a number; --help lists the flags");
   } catch (const CLI::ParseError& error) {
     throw UsageError(std::string(error.what()) + "; --help lists the flags");
   }

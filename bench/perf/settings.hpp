@@ -22,7 +22,7 @@ struct Settings {
   int gpus = 0;     // -g; 0: not given
   int iterations = 20;
   int warmup = 5;
-  int checks = 1;
+  int checks = 2;  ///< from the second on, RegTop-k has a history
   int repeats = 5;
   Average average = Average::max;
 

@@ -10,6 +10,8 @@
 namespace sparccl::perf {
 namespace {
 
+constexpr int most_threads = 256;  // as sparccl_plan has it
+
 void at_least(const char* flag, int value, int least) {
   if (value < least) {
     throw UsageError(std::string(flag) + ": expected " + std::to_string(least) +
@@ -81,6 +83,10 @@ void require_transport(Settings& s) {
                      std::string(s.transport == "mpi" ? "the number of ranks is mpirun's -n"
                                                       : "the number of ranks is -t"));
   }
+  if (s.threads > most_threads) {
+    throw UsageError("-t: expected up to " + std::to_string(most_threads) + ", found " +
+                     std::to_string(s.threads) + "; start more ranks as processes, by mpirun");
+  }
   if (s.threads == 0) s.threads = s.transport == "local" ? 2 : 1;
   if (s.gpus == 0) s.gpus = 1;
 }
@@ -114,8 +120,15 @@ void require_sense(Settings& s) {
           "--backend cuda, or --transport local or mpi");
     }
     s.backend = "cuda";
+    if (!build::has_cuda) {
+      throw UsageError(std::string("--transport nccl: ") + build::how_to_get_cuda +
+                       "; or use --transport local or mpi");
+    }
   }
-  if (s.backend == "cuda" && !build::has_cuda) throw UsageError(build::how_to_get_cuda);
+  if (s.backend == "cuda" && !build::has_cuda) {
+    throw UsageError(std::string("--backend cuda: ") + build::how_to_get_cuda +
+                     "; or use --backend host");
+  }
   if (s.transport == "nccl" && !build::has_nccl) throw UsageError(build::how_to_get_nccl);
   require_baselines(s);
 }
@@ -153,7 +166,7 @@ double bytes_of_a_rank(const Settings& s, int ranks) {
     const double accumulator = type == DataType::float64 ? 8 : 4;
     const double tensors = (2 * width + accumulator) * count + spread_entries * width;
     const double lists = k * (2 * accumulator + 16) + ranks * k * (2 + width);
-    const double check = s.checks > 0 ? 20 * count : 0;
+    const double check = s.checks > 0 ? 24 * count : 0;
     const bool naive = std::ranges::find(s.baselines, "naive") != s.baselines.end();
     const double others = naive ? 8 * count + 8 * k * (ranks + 1) : 0;
     // Dense reductions stage a part of the tensor; which, depends on the transport.

@@ -13,7 +13,7 @@
 namespace sparccl::perf {
 namespace {
 
-constexpr int ranks_of_test = 3;
+constexpr int ranks_of_test = 4;
 constexpr int steps = 4;
 
 struct Given {
@@ -21,7 +21,9 @@ struct Given {
   double density = 0.05;
   double mu = 0;
   Reduction reduction = Reduction::sum;
-  Expect expect = Expect::top_k;
+  Expect expect = Expect::oracle;
+  Path path = Path::allgather;
+  std::size_t count = 5000;
 };
 
 /// What a test does to a step's result or residual before it is looked at.
@@ -32,14 +34,18 @@ using Harm = std::function<void(int rank, int step, std::span<std::byte> result,
 std::vector<std::uint64_t> wrong_steps(const Given& given, const Harm& harm = {}) {
   std::vector<std::uint64_t> wrong(steps);
   const int status = run_threads(ranks_of_test, [&](Ranks& ranks) {
-    constexpr std::size_t count = 5000;
-    Communicator communicator = ranks.communicator({});
-    SparseAllreduce tensor(
-        communicator, "check", count, given.type,
-        {.density = given.density, .mu = given.mu, .reduction = given.reduction});
+    const std::size_t count = given.count;
+    Communicator communicator = ranks.communicator({.ranks_per_node = 2});
+    SparseAllreduce tensor(communicator, "check", count, given.type,
+                           {.density = given.density,
+                            .mu = given.mu,
+                            .reduction = given.reduction,
+                            .path = given.path});
     const Integers integers =
         exact_integers(given.type, given.type, given.reduction, ranks.size(), steps);
-    Checker checker(ranks, {count, tensor.k(), given.type, given.reduction, given.mu}, integers);
+    const CheckShape shape{count,    tensor.k(), given.type,  given.reduction,
+                           given.mu, given.path, {0, 0, 1, 1}};
+    Checker checker(ranks, shape, integers);
     std::vector<std::byte> gradient(count * size_of(given.type)), result(gradient.size());
     std::vector<std::byte> residual(count * size_of(accumulator_of(given.type)));
     for (int step = 0; step < steps; ++step) {
@@ -73,6 +79,45 @@ TEST(Check, FindsNothingInWhatIsRight) {
   EXPECT_EQ(wrong_steps({.type = DataType::float16, .reduction = Reduction::avg}), none);
 }
 
+TEST(Check, KnowsWhatEachPathSelects) {
+  for (const Path path : {Path::split, Path::hierarchical}) {
+    for (const std::size_t count : {1, 3, 50, 5000, 70001}) {
+      if (path == Path::hierarchical && count < 2) continue;  // less than ranks of a node
+      for (const double density : {0.0001, 0.05, 0.3, 0.7, 1.0}) {
+        for (const double mu : {0.0, 2.0}) {
+          SCOPED_TRACE(std::string(name_of(path)) + " " + std::to_string(count) + " density " +
+                       std::to_string(density));
+          const DataType type = mu > 0 && count > 50 ? DataType::float64 : DataType::float32;
+          EXPECT_EQ(wrong_steps(
+                        {.type = type, .density = density, .mu = mu, .path = path, .count = count}),
+                    none);
+        }
+      }
+    }
+  }
+}
+
+/// What conserves, for nothing or next to nothing is sent: found in review.
+TEST(Check, FindsAPathThatSendsTooLittle) {
+  for (const Path path : {Path::allgather, Path::split, Path::hierarchical}) {
+    const int status = run_threads(ranks_of_test, [&](Ranks& ranks) {
+      constexpr std::size_t count = 5000;
+      Communicator communicator = ranks.communicator({.ranks_per_node = 2});
+      SparseAllreduce tensor(communicator, "few", count, DataType::float32,
+                             {.k = 20, .mu = 0, .path = path});
+      Checker checker(ranks, {count, 400, DataType::float32, Reduction::sum, 0, path, {0, 0, 1, 1}},
+                      {1, 1000});
+      std::vector<std::byte> gradient(count * sizeof(float)), result(gradient.size());
+      checker.next(gradient);
+      tensor(gradient.data(), result.data());
+      const std::span residual(static_cast<const std::byte*>(tensor.residual()), gradient.size());
+      EXPECT_GT(checker.wrong(result, residual, Expect::oracle), 100U) << name_of(path);
+      return 0;
+    });
+    EXPECT_EQ(status, 0);
+  }
+}
+
 TEST(Check, FindsAnEntryThatIsOffOnOneRank) {
   const auto wrong = wrong_steps({}, [](int rank, int step, auto result, auto) {
     if (rank != 1 || step != 2) return;
@@ -84,7 +129,7 @@ TEST(Check, FindsAnEntryThatIsOffOnOneRank) {
 
 TEST(Check, FindsAnEntryThatEveryRankHasLost) {
   // All agree, and the residual does not have it either.
-  for (const Expect expect : {Expect::top_k, Expect::conservation}) {
+  for (const Expect expect : {Expect::oracle, Expect::conservation}) {
     const auto wrong = wrong_steps({.expect = expect}, [](int, int step, auto result, auto) {
       if (step != 0) return;
       std::size_t position = 0;

@@ -82,6 +82,10 @@ class Runs(unittest.TestCase):
         self.assertEqual({row["path"] for row in figures["rows"]}, {"allgather"})
         self.assertEqual(sum(not line.startswith("#") for line in table.splitlines()), 4 * 2 * 2)
 
+    def test_density_in_percent(self):
+        figures, _ = self.figures("-b", "4K", "--path", "allgather", "--density", "1%,0.5", "--place", "out")
+        self.assertEqual([row["density"] for row in figures["rows"]], [0.01, 0.5])
+
     def test_sizes(self):
         figures, _ = self.figures("-b", "1K", "-e", "16K", "-f", 4, "--path", "allgather", "--place", "out")
         self.check(figures, 2, "local")
@@ -176,7 +180,7 @@ class BadInput(unittest.TestCase):
 
     def test_flags(self):
         for words, expected in (
-                (["--speed", "11"], "--speed.*--help lists the flags"),
+                (["--speed", "11"], "--speed 11; .*--help lists all"),
                 (["-b", "12Q"], "-b: expected a number of bytes.*found '12Q'"),
                 (["-b", "0"], "-b: expected a number of bytes"),
                 (["-b", "2M", "-e", "1M"], "-e 1M: expected at least -b.*larger -e"),
@@ -193,7 +197,10 @@ class BadInput(unittest.TestCase):
                 (["-c", "-1"], "-c: expected 0 or more"),
                 (["-a", "4"], r"-a: expected 0 \(rank 0\)"),
                 (["--repeats", "0"], "--repeats: expected 1 or more"),
-                (["--density", "0.1,1.5"], "--density: expected shares above 0 and up to 1, found 1.5"),
+                (["-t", "257"], "-t: expected up to 256, found 257; .*by mpirun"),
+                (["-n", "abc"], "abc: expected a number"),
+                (["-z", "1", "--stop"], "unknown: -z 1 --stop; of nccl-tests' flags there are -b -e"),
+                (["--density", "0.1,1.5"], "--density: expected shares above 0 and up to 1, as 0.001, or 0.1%.*'1.5'"),
                 (["--density", "nan"], "--density"),
                 (["--mu", "-1"], "--mu: expected a finite number"),
                 (["--wire", "int8"], "--wire: expected one of"),
@@ -213,6 +220,7 @@ class BadInput(unittest.TestCase):
                 (["-g", "2"], "-g: only with --transport nccl; the number of ranks is -t"),
                 (["--baseline", "mpi", "--transport", "local"], "--baseline mpi: .*--transport mpi"),
                 (["--path", "hierarchical", "-t", "4"], "expected 2 nodes or more.*--ranks-per-node"),
+                (["--calibration", str(options.scratch)], "calibration file .*: cannot be read; make one with"),
                 (["--path", "split", "--calibration", "off"], "--calibration: expected --path auto"),
                 (["--json", ""], "--json: expected a file, or -"),
                 (["--ranks-per-node", "3", "-t", "4"], "expected a divisor of the number of ranks, which is 4"),
@@ -229,6 +237,9 @@ class BadInput(unittest.TestCase):
             done = perf(*words, CUDA_VISIBLE_DEVICES="")
             self.assertEqual(done.returncode, 2, done.stderr)
             self.assertRegex(done.stderr, expected)
+            if not built:
+                advice = "or use --backend host" if "--backend" in words else "or use --transport local or mpi"
+                self.assertIn(advice, done.stderr)
 
     @unittest.skipIf(mpirun, "built with MPI")
     def test_no_mpi(self):

@@ -1,4 +1,5 @@
 // Path::automatic: all ranks take the same path at the same call, whatever each of them measured.
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 
@@ -22,7 +23,7 @@ Predictions predicted(double dense, double allgather, double split) {
 }
 
 TEST(PathChoice, TriesOnlyWhatIsNear) {
-  const PathChoice clear(predicted(1.0, 0.01, 0.1), true);
+  const PathChoice clear(predicted(2.0, 0.02, 0.2), true);
   EXPECT_TRUE(clear.settled());
   EXPECT_EQ(clear.path(), Path::allgather);
   EXPECT_FALSE(PathChoice(predicted(1.0, 0.9, 0.8), true).settled());
@@ -32,7 +33,26 @@ TEST(PathChoice, TriesOnlyWhatIsNear) {
 TEST(PathChoice, TriesDenseUnlessItIsFarOff) {
   PathChoice choice(predicted(1.0, 0.2, 0.9), true);
   EXPECT_EQ(choice.path(), Path::dense) << "5 times the fastest would be too slow for another path";
-  EXPECT_TRUE(PathChoice(predicted(1.0, 0.09, 0.9), true).settled());
+  EXPECT_TRUE(PathChoice(predicted(1.1, 0.09, 0.9), true).settled())
+      << "longer than a look may take";
+}
+
+/// A probe that was disturbed must not rule out what is fastest: found in review.
+TEST(PathChoice, LooksAtDenseThatIsPredictedFarOff) {
+  for (const double found : {0.001, 0.5}) {
+    PathChoice choice(predicted(0.565, 0.012, 0.9), true);
+    for (std::size_t i = 0; i < PathChoice::looks_at_far; ++i) {
+      ASSERT_EQ(choice.path(), Path::dense);
+      choice.took(i == 0 ? 99 : found);
+    }
+    while (!choice.tried()) {
+      ASSERT_EQ(choice.path(), Path::allgather);
+      choice.took(0.012);
+    }
+    EXPECT_EQ(choice.figures().front(), found);
+    choice.settle(choice.figures());
+    EXPECT_EQ(choice.path(), found < 0.012 ? Path::dense : Path::allgather);
+  }
 }
 
 PathChoice tried(double dense, double allgather) {
@@ -117,6 +137,17 @@ TEST(AutomaticPath, IsOneForAllRanks) {
     static_cast<void>(world.step(integer_gradients(shape, 9, random)));
     EXPECT_NE(world.tensor(0).stats().path, Path::automatic);
   }
+}
+
+/// The probe takes a second, of which no stage is.
+TEST(AutomaticPath, CountsNoProbeAsAStage) {
+  const Shape shape{.ranks = 2, .count = 1'000, .k = 10, .path = Path::automatic};
+  World world(shape);
+  const auto began = std::chrono::steady_clock::now();
+  static_cast<void>(world.step(std::vector<Vector>(2, Vector(shape.count, 1.0))));
+  const std::chrono::duration<double> call = std::chrono::steady_clock::now() - began;
+  EXPECT_GT(world.tensor(0).stats().seconds.total(), 0.0);
+  EXPECT_LT(world.tensor(0).stats().seconds.total(), call.count() / 2);
 }
 
 /// Tensors on a machine where everything costs nothing, so that each path is tried.
