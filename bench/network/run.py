@@ -5,6 +5,7 @@ could carry may be more than they can send. The rate that a link reached is meas
 """
 
 import argparse
+import contextlib
 import datetime
 import json
 import os
@@ -28,7 +29,7 @@ from files import why_not_written, write_whole
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ENDING = 15  # seconds
 UNITS = {"mbit": 1e6, "gbit": 1e9}
-
+ENDED_BY = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the last where its terminal is closed
 
 PATHS = ("auto", "dense", "allgather", "split", "all")  # as in sparccl_perf; there is one rank on each host
 BASELINES = ("mpi", "naive", "gloo", "all")
@@ -313,16 +314,22 @@ def remaining(expected, done, elapsed):
 
 def interrupted(*_):
     """Once: timeout(1) and terminals may send a signal twice, the second in the midst of cleaning up."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in ENDED_BY:
         signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
+
+
+def listen():
+    """To all that may end a run, so that nothing of it stays behind; nohup's wish is kept."""
+    for number in ENDED_BY:
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, interrupted)
 
 
 def main(words):
     options = arguments(words)
     require(options)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, interrupted)
+    listen()
     scratch = pathlib.Path("/tmp") / f"{topology.PREFIX}{os.getpid()}"
     scratch.mkdir()
     runs, failures, status = [], [], 0
@@ -343,8 +350,9 @@ def main(words):
                     print(f"not measured: {error}", file=sys.stderr)
             write(options, runs, failures)
     except KeyboardInterrupt:
-        print("interrupted: what was measured before is kept", file=sys.stderr)
         status = 130
+        with contextlib.suppress(OSError):  # its terminal may be gone
+            print("interrupted: what was measured before is kept", file=sys.stderr, flush=True)
     finally:
         for left in scratch.iterdir():
             left.unlink()

@@ -211,7 +211,8 @@ class Network(unittest.TestCase):
                 pass
         except (SystemExit, RuntimeError, OSError, topology.Busy) as error:
             self.skipTest(f"no namespaces or no MPICH to be had here: {error}")
-        for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup a run would ignore it
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             with tempfile.TemporaryDirectory() as folder:
                 build, marker = pathlib.Path(folder), pathlib.Path(folder) / "started"
                 for name in ("bench/perf/sparccl_perf", "bench/plan/sparccl_plan"):
