@@ -66,10 +66,14 @@ def measure(seconds=1.0):
     command = [sys.executable, __file__]
     inside = lambda i: ["ip", "netns", "exec", host(i)]  # noqa: E731
     with subprocess.Popen(inside(1) + command + ["serve"], stdout=subprocess.PIPE) as server:
-        asked = subprocess.run(inside(0) + command + ["ask", address(1), str(seconds)],
-                               capture_output=True, text=True, timeout=120, check=True)  # fmt: skip
-        answered, _ = server.communicate(timeout=120)
-    return json.loads(asked.stdout) | json.loads(answered)
+        try:
+            asked = subprocess.run(inside(0) + command + ["ask", address(1), str(seconds)],
+                                   capture_output=True, text=True, timeout=120, check=True)  # fmt: skip
+            answered, _ = server.communicate(timeout=120)
+            return json.loads(asked.stdout) | json.loads(answered)
+        except (subprocess.SubprocessError, ValueError) as error:
+            server.kill()
+            raise RuntimeError(f"what the link gives could not be measured: {error}") from error
 
 
 if __name__ == "__main__":

@@ -25,6 +25,8 @@ def formats():
 
 def draw(results, picture):
     runs = results["runs"]
+    if not runs:
+        raise ValueError("expected runs, found none: nothing could be measured")
     worlds = sorted({run["hosts"] for run in runs})
     figure, panels = plt.subplots(1, len(worlds), figsize=(4.2 * len(worlds), 3.6), sharey=True,
                                   squeeze=False)  # fmt: skip

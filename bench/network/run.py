@@ -260,14 +260,21 @@ def about_here(options):
 
 
 def write(options, runs, failures):
-    """After each case: who interrupts this keeps what is there."""
+    """Before the first case and after each: who interrupts this keeps what is there, and nothing of an
+    earlier run stays even where nothing was measured."""
     found = about_here(options) | {"runs": runs, "not_measured": failures}
-    if runs and options.json:
+    if options.json:
         write_whole(options.json, json.dumps(found, indent=1) + "\n")
     if runs and options.plot:
         import plot  # pylint: disable=import-outside-toplevel
 
         plot.draw(found, options.plot)
+    elif options.plot and options.plot.is_file():
+        options.plot.resolve().unlink()
+
+
+def not_reached(cases):
+    return [f"{hosts} hosts at {bits / 1e9:g} Gbit/s: not reached" for hosts, bits in cases]
 
 
 def require(options):
@@ -342,13 +349,15 @@ def main(words):
             print(f"case {i + 1} of {len(cases)}: {hosts} hosts at {bits / 1e9:g} Gbit/s; {elapsed:.0f} s "
                   f"so far, about {remaining(expected, i, elapsed):.0f} s to go",
                   file=sys.stderr, flush=True)  # fmt: skip
-            with topology.Network(hosts) as network:
-                try:
+            try:
+                with topology.Network(hosts) as network:
+                    if i == 0:
+                        write(options, [], not_reached(cases))
                     runs.append(measure(options, network, bits, scratch))
-                except RuntimeError as error:  # no figure of that one, but of the others
-                    failures.append(str(error))
-                    print(f"not measured: {error}", file=sys.stderr)
-            write(options, runs, failures)
+            except RuntimeError as error:  # no figure of that one, but of the others
+                failures.append(str(error))
+                print(f"not measured: {error}", file=sys.stderr)
+            write(options, runs, failures + not_reached(cases[i + 1 :]))
     except KeyboardInterrupt:
         status = 130
         with contextlib.suppress(OSError):  # its terminal may be gone

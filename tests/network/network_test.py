@@ -5,6 +5,7 @@ usage: network_test.py BENCH_FOLDER
 
 import contextlib
 import io
+import json
 import os
 import pathlib
 import signal
@@ -205,31 +206,52 @@ class Network(unittest.TestCase):
     @unittest.skipIf(os.geteuid() != 0, "namespaces are root's")
     def test_an_interrupted_run_leaves_nothing(self):
         """In the midst of a measurement: with stand-ins for the programs that never end."""
-        try:
-            launch.launcher()
-            with topology.Network(2):
-                pass
-        except (SystemExit, RuntimeError, OSError, topology.Busy) as error:
-            self.skipTest(f"no namespaces or no MPICH to be had here: {error}")
+        self.require_hosts()
         signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup a run would ignore it
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             with tempfile.TemporaryDirectory() as folder:
-                build, marker = pathlib.Path(folder), pathlib.Path(folder) / "started"
-                for name in ("bench/perf/sparccl_perf", "bench/plan/sparccl_plan"):
-                    (build / name).parent.mkdir(parents=True)
-                    (build / name).write_text(f"#!/bin/sh\ntouch {marker}\nexec sleep 31415\n")
-                    (build / name).chmod(0o755)
-                words = [sys.executable, str(BENCH / "run.py"), "--quick", "--build", folder]
+                marker, old = pathlib.Path(folder) / "started", pathlib.Path(folder) / "old.json"
+                old.write_text("before")
+                self.stand_ins(folder, f"touch {marker}; exec sleep 31415")
+                words = [sys.executable, str(BENCH / "run.py"), "--quick", "--build", folder, "--json", str(old)]
                 with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
                     wait_until(marker.exists)
                     for _ in range(5):  # the first is the one that counts
                         running.send_signal(number)
                         time.sleep(0.02)
                     self.assertEqual(running.wait(timeout=60), 130)
+                found = json.loads(old.read_text())
+                self.assertEqual(found["not_measured"][1], "2 hosts at 10 Gbit/s: not reached")
+                self.assertEqual((found["runs"], len(found["not_measured"])), ([], 2))
             self.assertNotIn(topology.PREFIX, topology.run("ip", "netns", "list"))
             self.assertEqual(list(pathlib.Path("/tmp").glob(f"{topology.PREFIX}*")), [])
             wait_until(lambda: subprocess.run(["pgrep", "-f", "sleep 31415"], check=False,
                                               stdout=subprocess.DEVNULL).returncode != 0)  # fmt: skip
+
+    @unittest.skipIf(os.geteuid() != 0, "namespaces are root's")
+    def test_what_an_earlier_run_measured_is_gone_where_nothing_could_be(self):
+        self.require_hosts()
+        with tempfile.TemporaryDirectory() as folder:
+            old = pathlib.Path(folder) / "old.json"
+            old.write_text(json.dumps({"runs": [run_of(1, 40, 2)]}))
+            self.stand_ins(folder, "echo broken; exit 3")
+            ended = self.start(["--hosts", "2", "--rates", "1gbit", "--build", folder, "--json", str(old)])
+            found = json.loads(old.read_text())
+        self.assertEqual(ended.returncode, 1, ended.stderr)
+        self.assertEqual(found["runs"], [])
+        self.assertIn("broken", found["not_measured"][0])
+
+    def test_nothing_measured_is_written_as_such(self):
+        with tempfile.TemporaryDirectory() as folder:
+            old, picture = pathlib.Path(folder) / "old.json", pathlib.Path(folder) / "old.png"
+            old.write_text("before")
+            picture.write_text("before")
+            options = run.arguments(["--json", str(old)])
+            options.plot = picture
+            run.write(options, [], ["why"])
+            found = json.loads(old.read_text())
+            self.assertEqual((found["runs"], found["not_measured"]), ([], ["why"]))
+            self.assertFalse(picture.exists())
 
     @unittest.skipIf(os.geteuid() != 0, "namespaces are root's")
     def test_what_a_killed_run_left_is_ended(self):
@@ -256,6 +278,22 @@ class Network(unittest.TestCase):
         except (RuntimeError, OSError, topology.Busy) as error:
             self.skipTest(f"no namespaces to be had here: {error}")
         self.assertNotIn(topology.PREFIX, topology.run("ip", "netns", "list"))
+
+    def require_hosts(self):
+        try:
+            launch.launcher()
+            with topology.Network(2):
+                pass
+        except (SystemExit, RuntimeError, OSError, topology.Busy) as error:
+            self.skipTest(f"no namespaces or no MPICH to be had here: {error}")
+
+    @staticmethod
+    def stand_ins(build, script):
+        for name in ("bench/perf/sparccl_perf", "bench/plan/sparccl_plan"):
+            program = pathlib.Path(build) / name
+            program.parent.mkdir(parents=True)
+            program.write_text(f"#!/bin/sh\n{script}\n")
+            program.chmod(0o755)
 
     @staticmethod
     def start(words):
