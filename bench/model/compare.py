@@ -63,13 +63,13 @@ def rate_of(run):
 
 def measured_break_even(points):
     """Rate at which the fastest sparse path takes as long as dense, between the rates measured on
-    either side, along lines in the logarithms. points: (rate, times that sparse is faster)."""
+    either side, along lines in the logarithms, and these two. points: (rate, times that sparse is faster)."""
     points = sorted(points)
     for (low, above), (high, below) in zip(points, points[1:]):
         if above > 1 >= below:
             share = math.log(above) / (math.log(above) - math.log(below))
-            return low * (high / low) ** share
-    return None
+            return low * (high / low) ** share, (low, high)
+    return None, ()
 
 
 class Comparison:
@@ -78,6 +78,7 @@ class Comparison:
         self.errors = {}  # hosts -> shares that predictions are off by
         self.ratios = {}  # (hosts, count, density) -> [(rate, how many times faster the best sparse path is)]
         self.answers = {}
+        self.doubtful = set()  # (case, rate) that bench/network is not sure of
         self.open_files = []
 
     def bring(self, run):
@@ -113,16 +114,20 @@ class Comparison:
                 best[case] = max(ratio, best.get(case, 0))
         for case, ratio in best.items():
             self.ratios.setdefault(case, []).append((rate, ratio))
+            if run.get("rate_doubts"):
+                self.doubtful.add((case, rate))
 
     def break_evens(self):
         for case, points in sorted(self.ratios.items()):
-            measured = measured_break_even(points)
+            measured, rests_on = measured_break_even(points)
             predicted = self.answers[case]["break_even_bandwidth"]
             name = f"break-even of {case[0]} hosts, {case[1]} entries, {100 * case[2]:g} %"
             if measured is None or predicted["kind"] != "at":
                 side = "; ".join(f"{rate:.4g} Gbit/s: {ratio:.3g} x" for rate, ratio in sorted(points))
                 print(f"{name}: not inside the rates measured ({side}); predicted: {in_words(predicted)}")
                 continue
+            if any((case, rate) in self.doubtful for rate in rests_on):
+                name += " (between rates of which one is in doubt)"
             self.tell(case[0], name, 8e-9 * predicted["bytes_per_second"], measured,
                       lambda gbps: f"{gbps:.4g} Gbit/s")
 

@@ -16,7 +16,7 @@ except ImportError as missing:
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
-from results import break_evens, sparse_paths, times_of  # noqa: E402
+from results import break_evens, doubtful_rates, sparse_paths, times_of  # noqa: E402
 
 
 def formats():
@@ -30,16 +30,19 @@ def draw(results, picture):
     worlds = sorted({run["hosts"] for run in runs})
     figure, panels = plt.subplots(1, len(worlds), figsize=(4.2 * len(worlds), 3.6), sharey=True,
                                   squeeze=False)  # fmt: skip
-    crossings = break_evens(runs)
+    crossings, doubtful = break_evens(runs), doubtful_rates(runs)
     for panel, hosts in zip(panels[0], worlds):
         of_hosts = sorted((r for r in runs if r["hosts"] == hosts), key=lambda r: r["achieved_gbps"])
         for i, name in enumerate(["dense", *sparse_paths(of_hosts)]):
             points = [(r["achieved_gbps"], 1e3 * times_of(r)[name])
                       for r in of_hosts if name in times_of(r)]  # fmt: skip
             panel.plot(*zip(*points), marker="o", markersize=3, color=f"C{i}", label=name)
-            gbps, _ = crossings.get((hosts, name), (None, None))
-            if gbps is not None:
-                panel.axvline(gbps, color=f"C{i}", linestyle=":", linewidth=1)
+            hollow = [point for point in points if point[0] in doubtful[hosts]]
+            panel.plot(*zip(*hollow), marker="o", markersize=3, linestyle="none", color=f"C{i}",
+                       markerfacecolor="white")  # fmt: skip
+            found = crossings.get((hosts, name))
+            if found and found.gbps is not None and not doubtful[hosts] & set(found.rests_on):
+                panel.axvline(found.gbps, color=f"C{i}", linestyle=":", linewidth=1)
         panel.set_xscale("log")
         panel.set_yscale("log")
         panel.set_title(f"{hosts} hosts", fontsize=10)
@@ -47,8 +50,9 @@ def draw(results, picture):
         panel.grid(True, which="major", linewidth=0.3)
     panels[0][0].set_ylabel("time of a call (ms)")
     panels[0][0].legend(fontsize=8)
-    figure.suptitle(f"{results['count']:,} float32, density {100 * results['density']:g} %; dotted: "
-                    "break-even", fontsize=10)  # fmt: skip
+    hollow = "; hollow: rate in doubt" if any(doubtful.values()) else ""
+    figure.suptitle(f"{results['count']:,} float32, density {100 * results['density']:g} %"
+                    f"{'; ' if len(worlds) > 1 else chr(10)}dotted: break-even{hollow}", fontsize=10)  # fmt: skip
     figure.tight_layout()
     figure.savefig(picture, dpi=150)
 

@@ -7,6 +7,11 @@ from breakeven import crossing
 RATIO = "times faster than dense: the median of the ratios of neighbouring blocks (rows' speedup)"
 
 
+# Dense calls cannot be faster than the link: beyond this the look at the link was of another moment.
+MORE_THAN_REACHED = 0.05
+ENOUGH_OF_ASKED = 0.8  # below it the processors were the limit, or somebody else's work
+
+
 def rows_of(run):
     """Out-of-place rows by the path that was asked for."""
     return {row["path_asked"]: row for row in run["perf"]["rows"] if not row["in_place"]}
@@ -38,6 +43,25 @@ def least_bytes(run):
     return total
 
 
+def rate_doubts(run):
+    """Why the rate that the link reached may be another than that of the run's calls: sentences. It is
+    measured in a second before the calls and one after them, in which others may have had the processors."""
+    doubts, reached = [], run["achieved_gbps"]
+    where = f"{run['hosts']} hosts at {run['rate_gbps']:g} Gbit/s"
+    dense = max((dense_gbps(run, row) for row in run["perf"]["rows"]), default=0)
+    if dense > (1 + MORE_THAN_REACHED) * reached:
+        doubts.append(f"{where}: dense calls moved {dense:.3g} Gbit/s, more than the {reached:.3g} reached")
+    if reached < ENOUGH_OF_ASKED * run["rate_gbps"]:
+        doubts.append(f"{where}: {reached:.3g} Gbit/s reached, less than {100 * ENOUGH_OF_ASKED:g} % of it")
+    return doubts
+
+
+def dense_gbps(run, row):
+    """Of each host's link, by the bytes of the cheapest dense allreduce."""
+    carried = 2 * (run["hosts"] - 1) / run["hosts"] * row["bytes"]
+    return 8e-3 * carried / row["dense_time_us"]["median"]
+
+
 def why_not(run, sent):
     """What makes a run no measurement, or None. sent: bytes of each host while it ran."""
     least = 0.9 * least_bytes(run)
@@ -60,7 +84,7 @@ def sparse_paths(runs):
 
 
 def break_evens(runs):
-    """{(hosts, path): (gbps, None) or (None, sentence)}, over the rates that were reached."""
+    """{(hosts, path): Crossing}, over the rates that were reached."""
     found = {}
     for hosts in sorted({run["hosts"] for run in runs}):
         of_hosts = [run for run in runs if run["hosts"] == hosts]
@@ -69,6 +93,22 @@ def break_evens(runs):
                 (run["achieved_gbps"], ratios_of(run)[path]) for run in of_hosts if path in ratios_of(run)
             ]
             found[hosts, path] = crossing(points)
+    return found
+
+
+def break_even_line(hosts, path, found, doubtful):
+    line = (f"{hosts} hosts, {path}: no break-even: {found.why}" if found.gbps is None
+            else f"{hosts} hosts, {path}: break-even at {found.gbps:.1f} Gbit/s")  # fmt: skip
+    rates = [f"{rate:.2f}*" for rate in found.rests_on if rate in doubtful[hosts]]
+    return f"{line} (rests on {', '.join(rates)})" if rates else line
+
+
+def doubtful_rates(runs):
+    """{hosts: rates reached that rate_doubts() doubts}."""
+    found = {run["hosts"]: set() for run in runs}
+    for run in runs:
+        if rate_doubts(run):
+            found[run["hosts"]].add(run["achieved_gbps"])
     return found
 
 
@@ -96,7 +136,8 @@ def table(runs):
     lines = ["hosts   Gbit/s  reached   rtt us" + "".join(f"{name:>22}" for name in names)]
     for run in runs:
         times, ratios = times_of(run), ratios_of(run)
-        line = (f"{run['hosts']:5d} {run['rate_gbps']:8g} {run['achieved_gbps']:8.2f} "
+        mark = "*" if rate_doubts(run) else " "
+        line = (f"{run['hosts']:5d} {run['rate_gbps']:8g} {run['achieved_gbps']:8.2f}{mark}"
                 f"{run['rtt_us']:8.0f}")  # fmt: skip
         for name in names:
             if name not in times:
@@ -106,8 +147,9 @@ def table(runs):
             line += f"{1e3 * times[name]:>{22 - len(ratio)}.1f}{ratio}"
         lines.append(line)
     lines.append(f"ms: medians; x: {RATIO}")
+    lines += [f"*: the rate is in doubt: {doubt}" for run in runs for doubt in rate_doubts(run)]
     lines += train_lines([run for run in runs if "train" in run])
-    for (hosts, path), (gbps, why) in break_evens(runs).items():
-        lines.append(f"{hosts} hosts, {path}: break-even at {gbps:.1f} Gbit/s" if why is None
-                     else f"{hosts} hosts, {path}: no break-even: {why}")  # fmt: skip
+    doubtful = doubtful_rates(runs)
+    for (hosts, path), found in break_evens(runs).items():
+        lines.append(break_even_line(hosts, path, found, doubtful))
     return "\n".join(lines)

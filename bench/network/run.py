@@ -219,13 +219,8 @@ def train(options, hosts, path):
 
 def measure(options, network, bits, scratch):
     network.shape(bits, options.delay_us)
-    reached = link.measure()
-    run = {
-        "hosts": network.hosts,
-        "rate_gbps": bits / 1e9,
-        "achieved_gbps": reached["gbps"],
-        "rtt_us": reached["rtt_us"],
-    }
+    before_runs = link.measure()
+    run = {"hosts": network.hosts, "rate_gbps": bits / 1e9, "rtt_us": before_runs["rtt_us"]}
     before = network.sent_bytes()
     run["perf"], run["command"] = perf(options, network.hosts, scratch / "perf.json")
     run["sent_bytes"] = [b - a for a, b in zip(before, network.sent_bytes())]
@@ -234,9 +229,14 @@ def measure(options, network, bits, scratch):
         raise RuntimeError(why)
     if options.train:
         run["train"] = train(options, network.hosts, scratch / "train.json")
+    run["link_gbps"] = [before_runs["gbps"], link.measure()["gbps"]]
+    run["achieved_gbps"] = max(run["link_gbps"])
+    run["rate_doubts"] = results.rate_doubts(run)
+    for doubt in run["rate_doubts"]:
+        print(f"the rate is in doubt: {doubt}", file=sys.stderr)
     if bits == max(options.rates):
         try:
-            run["calibration"] = probe(options, network.hosts, reached["gbps"], scratch / "costs.json")
+            run["calibration"] = probe(options, network.hosts, run["achieved_gbps"], scratch / "costs.json")
         except RuntimeError as error:  # the times stand without it
             print(f"costs were not measured: {error}", file=sys.stderr)
     return run

@@ -62,14 +62,16 @@ class Network(unittest.TestCase):
         self.assertIn("1000000000bit", tbf)
 
     def test_curves_cross_between_rates_and_nowhere_else(self):
-        gbps, why = breakeven.crossing([(1, 10.0), (100, 0.1)])
+        gbps, why, rests_on = breakeven.crossing([(1, 10.0), (100, 0.1)])
+        self.assertEqual(rests_on, (1, 100))
         self.assertIsNone(why)
         self.assertAlmostEqual(gbps, 10)
-        for points, word in (([(1, 5), (10, 2)], "sparse is faster"),
-                             ([(1, 0.5), (10, 0.3)], "dense is faster"),
-                             ([(1, 0.5)], "two rates")):  # fmt: skip
-            gbps, why = breakeven.crossing(points)
+        for points, word, on in (([(1, 5), (10, 2)], "sparse is faster", (10,)),
+                                 ([(1, 0.5), (10, 0.3)], "dense is faster", (1,)),
+                                 ([(1, 0.5)], "two rates", ())):  # fmt: skip
+            gbps, why, rests_on = breakeven.crossing(points)
             self.assertIsNone(gbps)
+            self.assertEqual(rests_on, on)
             self.assertIn(word, why)
 
     def test_the_table_says_how_many_times_faster(self):
@@ -86,6 +88,24 @@ class Network(unittest.TestCase):
         self.assertNotIn("20.0x", text)
         self.assertIn("the median of the ratios of neighbouring blocks", text)
         self.assertIsNone(results.break_evens(runs)[4, "split"][1])
+
+    def test_rates_in_doubt_are_marked(self):
+        """1000 bytes on 4 hosts in 8 us are 1.5 Gbit/s."""
+        for reached, asked, expected in ((1.43, 1.5, []), (1.42, 1.5, ["dense calls moved 1.5 Gbit/s"]),
+                                         (8, 10, []), (7.9, 10, ["less than 80 % of it"]),
+                                         (1, 10, ["dense calls moved", "less than 80 %"])):  # fmt: skip
+            doubts = results.rate_doubts({**run_of(asked, 0.008, 1), "achieved_gbps": reached})
+            self.assertEqual(len(doubts), len(expected), doubts)
+            for doubt, words in zip(doubts, expected):
+                self.assertIn(words, doubt)
+
+    def test_a_break_even_on_a_rate_in_doubt_says_so(self):
+        runs = [run_of(1, 40, 2), run_of(10, 8, 2), {**run_of(25, 1, 2), "achieved_gbps": 12}]
+        lines = results.table(runs).splitlines()
+        self.assertEqual([("*" in line) for line in lines[1:4]], [False, False, True])
+        self.assertIn("*: the rate is in doubt: 4 hosts at 25 Gbit/s: 12 Gbit/s reached", lines[5])
+        self.assertRegex(lines[-1], r"break-even at .* \(rests on 12\.00\*\)$")
+        self.assertNotIn("rests on", results.table(runs[:2] + [run_of(12, 1, 2)]))
 
     def test_the_results_say_what_a_ratio_is(self):
         self.assertEqual(run.about_here(run.arguments([]))["ratio"], results.RATIO)

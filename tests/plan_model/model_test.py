@@ -101,6 +101,10 @@ class Compare(unittest.TestCase):
             for row in each["perf"]["rows"][:-1]:
                 row["speedup"] = 10 if each["rate_gbps"] == 1 else 0.1
         self.assertIn("measured 3.162 Gbit/s", self.compare(result).stdout)
+        self.assertNotIn("in doubt", self.compare(result).stdout)
+        for each in result["runs"]:
+            each["rate_doubts"] = ["why"] if each["rate_gbps"] == 10 else []
+        self.assertRegex(self.compare(result).stdout, r"break-even .*in doubt\): .*measured 3\.162 Gbit/s")
 
     def test_bad_input_is_told_in_a_line(self):
         good, costs = self.result(), "--calibration"
