@@ -1,6 +1,13 @@
-"""What sparccl_perf printed at each rate, as points, a table and what is wrong with them."""
+"""What sparccl_perf printed at each rate, as points, a table and what is wrong with them.
+
+usage: results.py RESULTS.json        prints the table of bench/network/run again
+"""
+
+import json
+import sys
 
 from breakeven import crossing
+from topology import BURST_BYTES
 
 # What "x" means in the table and decides where a break-even is. A ratio of the two medians is another
 # figure: they may be of different minutes.
@@ -130,7 +137,20 @@ def train_lines(runs):
     return [*lines, "x: the step's time with dense over its time", ""]
 
 
-def table(runs):
+def burst_line(runs, burst):
+    """Of the sparse calls: the one of which the largest part may pass before the rate holds."""
+    calls = [(min(1, burst / row["wire_bytes"]), -run["rate_gbps"], run["hosts"], path, row["wire_bytes"])
+             for run in runs for path, row in rows_of(run).items()
+             if path != "dense" and row.get("path") != "dense" and row.get("wire_bytes")]  # fmt: skip
+    if not calls:
+        return []
+    part, rate, hosts, path, sent = max(calls, key=lambda call: call[:2])
+    all_ms = -8e-6 * sent / rate
+    return [f"burst: up to {100 * part:.0f} % of a call's {sent:,.0f} bytes ({hosts} hosts, {path}) pass unshaped; "
+            f"at {-rate:g} Gbit/s the rest takes {all_ms * (1 - part):.2g} ms, all would take {all_ms:.2g}"]
+
+
+def table(runs, burst=BURST_BYTES):
     """Milliseconds (medians), and RATIO."""
     names = ["dense", *sparse_paths(runs)]
     lines = ["hosts   Gbit/s  reached   rtt us" + "".join(f"{name:>22}" for name in names)]
@@ -147,9 +167,24 @@ def table(runs):
             line += f"{1e3 * times[name]:>{22 - len(ratio)}.1f}{ratio}"
         lines.append(line)
     lines.append(f"ms: medians; x: {RATIO}")
+    lines += burst_line(runs, burst)
     lines += [f"*: the rate is in doubt: {doubt}" for run in runs for doubt in rate_doubts(run)]
     lines += train_lines([run for run in runs if "train" in run])
     doubtful = doubtful_rates(runs)
     for (hosts, path), found in break_evens(runs).items():
         lines.append(break_even_line(hosts, path, found, doubtful))
     return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        raise SystemExit(__doc__)
+    try:
+        with open(sys.argv[1], encoding="utf-8") as file:
+            found = json.load(file)
+        print(table(found["runs"], found["burst_bytes"]))
+    except (OSError, ValueError) as error:
+        raise SystemExit(f"results.py: {error}") from error
+    except (KeyError, TypeError) as error:
+        raise SystemExit(f"results.py: {sys.argv[1]}: expected what bench/network/run --json writes, "
+                         f"missed {error}") from error  # fmt: skip

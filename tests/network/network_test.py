@@ -107,6 +107,29 @@ class Network(unittest.TestCase):
         self.assertRegex(lines[-1], r"break-even at .* \(rests on 12\.00\*\)$")
         self.assertNotIn("rests on", results.table(runs[:2] + [run_of(12, 1, 2)]))
 
+    def test_the_table_says_what_passed_unshaped(self):
+        """At the smallest number of hosts and the slowest rate; a dense row's bytes are not asked about."""
+        runs = [run_of(0.1, 40, 2), run_of(1, 10, 2)]
+        self.assertNotIn("burst", results.table(runs))
+        for each in runs:
+            each["perf"]["rows"][0]["wire_bytes"] = 200_000
+            each["perf"]["rows"].append({**each["perf"]["rows"][0], "path_asked": "dense", "wire_bytes": 10})
+        self.assertIn("burst: up to 25 % of a call's 200,000 bytes (4 hosts, split) pass unshaped; at 0.1 Gbit/s "
+                      "the rest takes 12 ms, all would take 16", results.table(runs, 50_000))  # fmt: skip
+
+    def test_results_are_printed_again(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            for text, code in ((json.dumps({"runs": [run_of(1, 40, 2)], "burst_bytes": 1}), 0), ("{}", 1)):
+                file.seek(0)
+                file.truncate()
+                file.write(text)
+                file.flush()
+                ended = subprocess.run([sys.executable, str(BENCH / "results.py"), file.name],
+                                       text=True, capture_output=True, check=False, timeout=60)  # fmt: skip
+                self.assertEqual(ended.returncode, code, ended.stderr)
+                self.assertIn("20.0x" if code == 0 else "expected what bench/network/run --json writes",
+                              ended.stdout + ended.stderr)  # fmt: skip
+
     def test_the_results_say_what_a_ratio_is(self):
         self.assertEqual(run.about_here(run.arguments([]))["ratio"], results.RATIO)
 
