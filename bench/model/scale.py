@@ -12,6 +12,7 @@ import os
 import sys
 
 from predictions import Adjusted, Plan, reading, refuse, require_writable, seconds, show_seconds
+from plotting import start_again_where_matplotlib_is  # beside files.py, where predictions looks
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PATHS = ("dense", "allgather", "split", "hierarchical")
@@ -90,6 +91,7 @@ def constants(inputs, measured):
 
 def drawing(path):
     """matplotlib, if it can draw that file."""
+    start_again_where_matplotlib_is()
     try:
         import matplotlib
     except ImportError:

@@ -4,8 +4,15 @@ usage: plot.py RESULTS.json PICTURE.png
 """
 
 import json
+import pathlib
 import sys
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from plotting import start_again_where_matplotlib_is  # noqa: E402
+
+if __name__ == "__main__":
+    start_again_where_matplotlib_is()
 try:
     import matplotlib
 except ImportError as missing:

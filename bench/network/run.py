@@ -25,6 +25,7 @@ import link
 import results
 import topology
 from files import why_not_written, write_whole
+from plotting import start_again_where_matplotlib_is
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ENDING = 15  # seconds
@@ -139,6 +140,7 @@ def arguments(words):
 
 
 def why_not_drawn(path):
+    start_again_where_matplotlib_is()
     try:
         import plot  # pylint: disable=import-outside-toplevel
     except ImportError:

@@ -17,10 +17,11 @@ import unittest
 import unittest.mock
 
 BENCH = pathlib.Path(sys.argv.pop(1)).resolve()
-sys.path.insert(0, str(BENCH))
+sys.path[:0] = [str(BENCH), str(BENCH.parent)]
 
 import breakeven  # noqa: E402
 import launch  # noqa: E402
+import plotting  # noqa: E402
 import results  # noqa: E402
 import run  # noqa: E402
 import topology  # noqa: E402
@@ -164,6 +165,24 @@ class Network(unittest.TestCase):
                     run.arguments(words.split())
             self.assertEqual(ended.exception.code, 2, said.getvalue())
             self.assertIn(expected, said.getvalue())
+
+    def test_a_script_starts_again_where_matplotlib_is(self):
+        """By stand-ins for a Python: one that has it, one that has not, and none."""
+        with tempfile.TemporaryDirectory() as folder:
+            pythons = [str(pathlib.Path(folder) / name) for name in ("without", "with", "none")]
+            for path, code in zip(pythons, (1, 0)):
+                pathlib.Path(path).write_text(f"#!/bin/sh\nexit {code}\n")
+                os.chmod(path, 0o755)
+            for this_has, others, expected in ((True, pythons, None), (False, pythons, pythons[1]),
+                                               (False, pythons[::2], None)):  # fmt: skip
+                has = lambda path, own=this_has: own if path == sys.executable else has_it(path)  # noqa: E731
+                has_it = plotting.has_matplotlib
+                with unittest.mock.patch.multiple(plotting, OTHERS=others), \
+                     unittest.mock.patch.object(plotting, "has_matplotlib", has), \
+                     unittest.mock.patch.object(os, "execv") as started:
+                    plotting.start_again_where_matplotlib_is()
+                self.assertEqual([call.args for call in started.call_args_list],
+                                 [(expected, [expected, *sys.argv])] if expected else [])  # fmt: skip
 
     def test_a_picture_that_cannot_be_drawn_is_refused(self):
         with tempfile.TemporaryDirectory() as folder:
