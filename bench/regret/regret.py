@@ -5,15 +5,24 @@ Regret is the time of a call over that of the library's dense allreduce in the s
 over several runs of sparccl_perf, each of which measures costs, chooses and times blocks of both in turn.
 Negative is faster. A second figure holds it against MPI_Allreduce.
 
+A cell names the path that was taken. Where the runs took several, its figures are still medians of all of them, and it
+names the one taken most often with its share of the runs: "dense 3/5" is dense in three of five, another in two. "paths"
+of the JSON has the counts, "run_paths" and "regrets_percent" those of each run.
+
+Interrupted (Ctrl-C, SIGTERM, its terminal closed) or stopped by a run that fails, it prints what was measured before;
+other cells read "not measured".
+
 usage: bench/regret/regret.py            n = 1e3 to 1e8, density 0.01 % to 50 %, P = 2, 4, 8, MPI and threads
        bench/regret/regret.py --quick    a few minutes' part of it
-Exit status: 0; 1 where the worst regret is above --limit, or nothing could be measured; 2 for bad input.
+Exit status: 0; 1 where the worst regret is above --limit, nothing could be measured, or a run failed; 2 for bad input;
+130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP.
 """
 import argparse
 import json
 import os
 import pathlib
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -28,6 +37,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 GRID = {"ranks": [2, 4, 8], "counts": [10**3, 10**4, 10**5, 10**6, 10**7, 10**8],
         "densities": [0.0001, 0.001, 0.01, 0.1, 0.5]}
 QUICK = {"ranks": [2, 4], "counts": [10**3, 10**5, 10**6], "densities": [0.0001, 0.01, 0.5]}
+ENDED_BY = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the last where its terminal is closed
+ENDING = 10  # seconds that mpirun has to end its ranks
 PATHS = ["auto", "dense", "allgather", "split", "hierarchical"]
 TO_DENSE, TO_MPI = "regret_percent", "regret_to_mpi_percent"
 # Open MPI, before and from version 5, wants to be told of root and of more ranks than cores.
@@ -35,6 +46,16 @@ ENVIRONMENT = {**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_R
                "OMPI_MCA_rmaps_base_oversubscribe": "1",
                "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
                "OMPI_MCA_hwloc_base_binding_policy": "none", "PRTE_MCA_hwloc_default_binding_policy": "none"}
+
+
+class Failed(Exception):
+    """sparccl_perf ended in a way that is nobody's intention."""
+
+
+class Interrupted(BaseException):
+    def __init__(self, number):
+        super().__init__(number)
+        self.number = number
 
 
 class Refused(Exception):
@@ -126,6 +147,26 @@ def blocks(entries):
     return 5 if entries >= 10**7 else 3
 
 
+def carry_out(command):
+    """Exit status and what it said on stderr. Where this is interrupted, mpirun is asked to end its ranks."""
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT,
+                          start_new_session=True) as program:
+        try:
+            errors = program.communicate()[1]
+            return program.returncode, errors
+        finally:
+            if program.poll() is None:
+                end(program)
+
+
+def end(program):
+    program.terminate()
+    try:
+        program.wait(timeout=ENDING)
+    except subprocess.TimeoutExpired:
+        os.killpg(program.pid, signal.SIGKILL)
+
+
 def measure(options, transport, ranks, entries, densities):
     """sparccl_perf's figures."""
     with tempfile.TemporaryDirectory() as folder:
@@ -138,12 +179,12 @@ def measure(options, transport, ranks, entries, densities):
             command = [options.mpirun, "-n", ranks, *command, "--baseline", "mpi"]
         else:
             command += ["-t", ranks]
-        done = subprocess.run([str(word) for word in command], capture_output=True, text=True, env=ENVIRONMENT)
-        said = [line for line in done.stderr.splitlines() if line.startswith("sparccl_perf: ")]
-        if done.returncode == 2 and said:
+        status, errors = carry_out([str(word) for word in command])
+        said = [line for line in errors.splitlines() if line.startswith("sparccl_perf: ")]
+        if status == 2 and said:
             raise Refused(said[0].removeprefix("sparccl_perf: "))
-        if done.returncode != 0:
-            sys.exit(f"regret: {' '.join(map(str, command))}\nended with {done.returncode}:\n{done.stderr}")
+        if status != 0:
+            raise Failed(f"{' '.join(map(str, command))}\nended with {status}:\n{errors}")
         return json.loads(file.read_text())
 
 
@@ -167,6 +208,7 @@ def typical(runs):
         each = [run[figure] for run in runs]
         cell[figure] = None if None in each else statistics.median(each)
     cell["regrets_percent"] = [run[TO_DENSE] for run in runs]
+    cell["run_paths"] = paths
     return cell
 
 
@@ -201,8 +243,14 @@ def measure_run(options, transport, ranks, entries):
     return cells
 
 
+def path_of(cell):
+    """With its share of the runs, where some took another: the figures are medians of all."""
+    paths = cell.get("paths", {})
+    return cell["path"] if len(paths) < 2 else f"{cell['path']} {paths[cell['path']]}/{sum(paths.values())}"
+
+
 def text_of(cell, figure):
-    return "not measured" if "not_measured" in cell else f"{cell[figure]:+.1f} {cell['path']}"
+    return "not measured" if "not_measured" in cell else f"{cell[figure]:+.1f} {path_of(cell)}"
 
 
 def print_grid(options, cells, figure, title):
@@ -211,11 +259,11 @@ def print_grid(options, cells, figure, title):
             part = [c for c in cells if (c["transport"], c["ranks"]) == (transport, ranks)]
             if not any(c.get(figure) is not None for c in part):
                 continue
-            print(f"\n{ranks} ranks, {transport}: {title}, percent, and the path taken")
-            print(f"{'n':>10} " + "".join(f"{f'{100 * d:g} %':>20}" for d in options.densities))
+            print(f"\n{ranks} ranks, {transport}: {title}, percent, and the path taken (3/5: in so many of the runs)")
+            print(f"{'n':>10} " + "".join(f"{f'{100 * d:g} %':>24}" for d in options.densities))
             for entries in options.counts:
                 row = [text_of(c, figure) for c in part if c["count"] == entries]
-                print(f"{entries:>10} " + "".join(f"{text:>20}" for text in row))
+                print(f"{entries:>10} " + "".join(f"{text:>24}" for text in row))
 
 
 def worst(cells, figure):
@@ -226,7 +274,7 @@ def worst(cells, figure):
 def print_worst(cell, figure, title):
     if cell is not None:
         print(f"worst {title}: {cell[figure]:+.1f} % ({cell['transport']}, {cell['ranks']} ranks, "
-              f"n = {cell['count']}, density {100 * cell['density']:g} %, path {cell['path']})")
+              f"n = {cell['count']}, density {100 * cell['density']:g} %, path {path_of(cell)})")
 
 
 def judge(cells, limit):
@@ -276,31 +324,65 @@ class Progress:
 
 
 def save(options, cells):
-    """After each row: a grid takes long, and what was measured is kept when it is interrupted."""
+    """Before the first row and after each: a grid takes long, what was measured is kept when it is interrupted, and
+    nothing of an earlier run is."""
     if not options.json:
         return
-    of = len(options.transports) * len(options.ranks) * len(options.counts) * len(options.densities)
+    of = len(rows_of(options)) * len(options.densities)
     write_whole(options.json, json.dumps({
         "command": " ".join(sys.argv), "path": options.path, "runs": options.runs, "complete": len(cells) == of,
         "limit_percent": options.limit, "worst": worst(cells, TO_DENSE), "worst_to_mpi": worst(cells, TO_MPI),
         "cells": cells}, indent=1) + "\n")
 
 
+def rows_of(options):
+    return [(transport, ranks, entries) for transport in options.transports for ranks in options.ranks
+            for entries in options.counts]
+
+
+def not_reached(options, rows, why):
+    return [{"transport": transport, "ranks": ranks, "count": entries, "density": density, "not_measured": why}
+            for transport, ranks, entries in rows for density in options.densities]
+
+
+def interrupted(number, _):
+    """Once: timeout(1) and terminals may send a signal twice, the second in the midst of cleaning up."""
+    for each in ENDED_BY:
+        signal.signal(each, signal.SIG_IGN)
+    raise Interrupted(number)
+
+
+def listen():
+    for number in ENDED_BY:
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup's wish is kept
+            signal.signal(number, interrupted)
+
+
 def main():
     options = parse()
-    cells = []
-    progress = Progress(len(options.transports) * len(options.ranks) * len(options.counts))
-    for transport in options.transports:
-        for ranks in options.ranks:
-            for entries in options.counts:
-                progress.at_row(f"{transport}, {ranks} ranks, n = {entries}")
-                cells += measure_row(options, transport, ranks, entries, progress)
-                save(options, cells)
+    listen()
+    cells, rows, status = [], rows_of(options), None
+    progress = Progress(len(rows))
+    try:
+        save(options, cells)
+        for transport, ranks, entries in rows:
+            progress.at_row(f"{transport}, {ranks} ranks, n = {entries}")
+            cells += measure_row(options, transport, ranks, entries, progress)
+            save(options, cells)
+    except Interrupted as signalled:
+        status = 128 + signalled.number
+        why = "interrupted before"
+    except Failed as failure:
+        print(f"regret: {failure}", file=sys.stderr)
+        status, why = 1, "a run failed before"
     progress.end()
+    if status is not None:
+        done = len(cells) // len(options.densities)
+        cells += not_reached(options, rows[done:], why)
     print_grid(options, cells, TO_DENSE, f"regret of --path {options.path} to the library's dense path")
     print_grid(options, cells, TO_MPI, f"regret of --path {options.path} to MPI_Allreduce")
     fine = judge(cells, options.limit)
-    return 0 if fine else 1
+    return status or (0 if fine else 1)
 
 
 if __name__ == "__main__":

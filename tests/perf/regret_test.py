@@ -9,8 +9,10 @@ import importlib.util
 import io
 import json
 import pathlib
+import signal
 import subprocess
 import sys
+import time
 import unittest
 
 parser = argparse.ArgumentParser()
@@ -56,6 +58,10 @@ class Arithmetic(unittest.TestCase):
         found = regret.typical(runs)
         self.assertEqual((found[regret.TO_DENSE], found[regret.TO_MPI]), (1, 2))
         self.assertEqual((found["path"], found["paths"]), ("dense", {"dense": 2, "split": 1}))
+        self.assertEqual((found["run_paths"], found["regrets_percent"]), (["dense", "split", "dense"], [9, -50, 1]))
+        self.assertEqual(regret.text_of(found, regret.TO_DENSE), "+1.0 dense 2/3")
+        self.assertIn("path dense 2/3)", judged([found], 5)[1])
+        self.assertEqual(regret.text_of(regret.typical(runs[:1]), regret.TO_DENSE), "+9.0 dense")
         refused = {"not_measured": "no memory"}
         self.assertEqual(regret.cell_of([refused, *runs, refused]), found)
         self.assertEqual(regret.cell_of([refused]), refused)
@@ -109,22 +115,60 @@ class Program(unittest.TestCase):
             self.assertRegex(done.stderr.splitlines()[i],
                              rf"^{i + 1}/{len(transports)}: {transport}, 2 ranks, n = 1000, \d+ s so far$")
 
-    def test_what_was_measured_is_kept(self):
-        """When a later row cannot be: by a stand-in for sparccl_perf that only does the first."""
+    def first_row_only(self, then):
+        """A stand-in for sparccl_perf that does the first row, and then something else."""
         figures = {"transport": "local", "ranks": 2, "baselines": [],
                    "rows": [{"count": 1000, "density": 0.5, "path": "dense", "path_reason": "", "speedup": 1,
                              "time_us": {"median": 1}, "dense_time_us": {"median": 1}}]}
-        program, file = options.scratch / "first_row_only", options.scratch / "kept.json"
+        program = options.scratch / "first_row_only"
         program.write_text("#!/bin/sh\nwhile [ $# -gt 0 ]; do\n  case $1 in -b) size=$2 ;; --json) file=$2 ;; esac\n"
-                           f"  shift\ndone\n[ $size = 4000 ] && echo '{json.dumps(figures)}' >\"$file\"\n")
+                           f"  shift\ndone\nif [ $size = 4000 ]; then echo '{json.dumps(figures)}' >\"$file\"; else {then}; fi\n")
         program.chmod(0o755)
-        file.unlink(missing_ok=True)
-        done = run("--program", program, "--counts", "1e3,1e4", "--ranks", 2, "--densities", "0.5", "--transports",
-                   "local", "--json", file)
-        self.assertIn("ended with 1", done.stderr)
+        return ["--program", program, "--counts", "1e3,1e4", "--ranks", 2, "--densities", "0.5", "--transports", "local"]
+
+    def assert_first_row(self, stdout, file):
+        self.assertRegex(stdout, r"(?m)^ +1000 +\+0\.0 dense$")
+        self.assertRegex(stdout, r"(?m)^ +10000 +not measured$")
         kept = json.loads(file.read_text())
         self.assertEqual([c["count"] for c in kept["cells"]], [1000])
         self.assertFalse(kept["complete"])
+
+    def test_what_was_measured_is_kept(self):
+        """When a later row cannot be."""
+        file = options.scratch / "kept.json"
+        done = run(*self.first_row_only("exit 1"), "--json", file)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("ended with 1", done.stderr)
+        self.assert_first_row(done.stdout, file)
+
+    def test_an_interrupted_grid_is_told(self):
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup a run would ignore it
+        file, marker = options.scratch / "interrupted.json", options.scratch / "second_row"
+        for number, status in ((signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)):
+            marker.unlink(missing_ok=True)
+            words = self.first_row_only(f"touch {marker}; exec sleep 31418")
+            command = [sys.executable, options.regret, *words, "--json", file]
+            with subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                  text=True) as running:
+                end = time.monotonic() + 60
+                while not marker.exists() and time.monotonic() < end:
+                    time.sleep(0.05)
+                for _ in range(3):  # the first is the one that counts
+                    running.send_signal(number)
+                    time.sleep(0.02)
+                stdout, stderr = running.communicate(timeout=60)
+            self.assertEqual(running.returncode, status, stderr)
+            self.assert_first_row(stdout, file)
+            self.assertIn("not measured: interrupted before", stdout)
+            self.assertNotIn("Traceback", stderr)
+            self.assertNotEqual(subprocess.run(["pgrep", "-f", "sleep 31418"], stdout=subprocess.DEVNULL).returncode, 0)
+
+    def test_nothing_of_an_earlier_run_stays(self):
+        file = options.scratch / "earlier.json"
+        file.write_text(json.dumps({"cells": [cell(1)], "complete": True}))
+        done = run(*self.first_row_only("exit 1"), "--counts", "1e4", "--json", file)
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(json.loads(file.read_text())["cells"], [])
 
     def test_json_through_a_link_leaves_the_link(self):
         link, file = options.scratch / "link.json", options.scratch / "linked.json"
