@@ -370,15 +370,14 @@ def main():
             cells += measure_row(options, transport, ranks, entries, progress)
             save(options, cells)
     except Interrupted as signalled:
-        status = 128 + signalled.number
-        why = "interrupted before"
+        status, why = 128 + signalled.number, "interrupted"
     except Failed as failure:
         print(f"regret: {failure}", file=sys.stderr)
-        status, why = 1, "a run failed before"
+        status, why = 1, "a run failed"
     progress.end()
     if status is not None:
         done = len(cells) // len(options.densities)
-        cells += not_reached(options, rows[done:], why)
+        cells += not_reached(options, rows[done:], f"{why} after {done} of {len(rows)} rows")
     print_grid(options, cells, TO_DENSE, f"regret of --path {options.path} to the library's dense path")
     print_grid(options, cells, TO_MPI, f"regret of --path {options.path} to MPI_Allreduce")
     fine = judge(cells, options.limit)

@@ -159,7 +159,7 @@ class Program(unittest.TestCase):
                 stdout, stderr = running.communicate(timeout=60)
             self.assertEqual(running.returncode, status, stderr)
             self.assert_first_row(stdout, file)
-            self.assertIn("not measured: interrupted before", stdout)
+            self.assertIn("not measured: interrupted after 1 of 2 rows", stdout)
             self.assertNotIn("Traceback", stderr)
             self.assertNotEqual(subprocess.run(["pgrep", "-f", "sleep 31418"], stdout=subprocess.DEVNULL).returncode, 0)
 
