@@ -40,6 +40,15 @@ std::string with_unit(const char* units, const char* like) {
   return std::string("a positive number with its unit, as ") + like + " (" + units + ")";
 }
 
+/// As one of several, whichever MPI's launcher it was.
+bool one_of_several() {
+  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"}) {
+    const char* const size = std::getenv(name);
+    if (size != nullptr && std::atoi(size) > 1) return true;
+  }
+  return false;
+}
+
 bool started_by_mpirun() {
   for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK"}) {
     if (std::getenv(name) != nullptr) return true;
@@ -86,9 +95,7 @@ void complete(PlanSettings& s, const CLI::App& app) {
     require(s.transport != "local" || s.threads > 0,
             "--probe: expected --transport local -t N (ranks that are threads), or to be started "
             "by mpirun");
-    require(s.transport != "local" || !started_by_mpirun() ||
-                std::getenv("OMPI_COMM_WORLD_SIZE") == nullptr ||
-                std::string(std::getenv("OMPI_COMM_WORLD_SIZE")) == "1",
+    require(s.transport != "local" || !one_of_several(),
             "--transport local: every process of mpirun would measure on its own; leave it out");
     require(s.transport != "mpi" || have_mpi,
             "--transport mpi: this sparccl_plan was built without MPI; configure with "

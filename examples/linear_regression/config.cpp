@@ -4,10 +4,14 @@
 #include <map>
 #include <sstream>
 
+#include "study/between.hpp"
 #include "study/no_name.hpp"
 
 namespace regression {
 namespace {
+
+using study::between;
+using study::tiny;
 
 template <class T>
 CLI::Validator one_of(const std::map<std::string, T>& names) {
@@ -21,7 +25,6 @@ ParsedCommandLine parse_command_line(int argc, char** argv) {
       {"dense", Method::dense}, {"topk", Method::topk}, {"regtopk", Method::regtopk}};
   const std::map<std::string, sparccl::DataType> types{{"float64", sparccl::DataType::float64},
                                                        {"float32", sparccl::DataType::float32}};
-  constexpr double tiny = 1e-30;  // "above zero"
   Config config;
   CLI::App app(
       "Least squares over workers that disagree, by distributed gradient descent with a dense, a\n"
@@ -33,19 +36,19 @@ ParsedCommandLine parse_command_line(int argc, char** argv) {
       ->type_name("LIST");
   app.add_option("--densities", config.densities, "shares of the entries that a worker sends")
       ->delimiter(',')
-      ->check(CLI::Range(tiny, 1.0))
+      ->check(between(tiny, 1, "a number above 0, at most 1"))
       ->capture_default_str()
       ->type_name("LIST");
   app.add_option("--mus", config.mus, "of RegTop-k")
       ->delimiter(',')
-      ->check(CLI::Range(tiny, 1e30))
+      ->check(between(tiny, 1e30, "a number above 0"))
       ->capture_default_str()
       ->type_name("LIST");
   auto* const late_mu =
       app.add_option("--late-mu", config.late_mu,
                      "RegTop-k's mu from round --late-from on: frees seeds that get stuck\n"
                      "(docs/convergence.md)")
-          ->check(CLI::Range(tiny, 1e30));
+          ->check(between(tiny, 1e30, "a number above 0"));
   app.add_option("--late-from", config.late_from, "the round from which --late-mu holds")
       ->needs(late_mu)
       ->capture_default_str();
@@ -54,27 +57,27 @@ ParsedCommandLine parse_command_line(int argc, char** argv) {
       ->transform(one_of(types))
       ->type_name("LIST");
   app.add_option("--seeds", config.seeds, "how many: 0, 1, ...")
-      ->check(CLI::Range(1, 1'000'000))
+      ->check(between(1, 1000000, "a whole number from 1 to 1000000"))
       ->capture_default_str();
   auto* const problems =
       app.add_option("--problems", config.problems,
                      "take the problems from this folder, where numpy_problems.py wrote them")
           ->check(study::no_name);
   app.add_option("--workers", config.shape.workers, "threads of this program")
-      ->check(CLI::Range(1, 1024))
+      ->check(between(1, 1024, "a whole number from 1 to 1024"))
       ->capture_default_str();
   app.add_option("--weights", config.shape.weights, "of the model")
-      ->check(CLI::Range(1, 100'000))
+      ->check(between(1, 100000, "a whole number from 1 to 100000"))
       ->capture_default_str();
   app.add_option("--points", config.shape.points, "of each worker")
-      ->check(CLI::Range(1, 1'000'000))
+      ->check(between(1, 1000000, "a whole number from 1 to 1000000"))
       ->excludes(problems)
       ->capture_default_str();
   app.add_option("--step", config.step, "of the descent")
-      ->check(CLI::Range(tiny, 1e30))
+      ->check(between(tiny, 1e30, "a number above 0"))
       ->capture_default_str();
   app.add_option("--rounds", config.rounds, "of the descent")
-      ->check(CLI::Range(1, 10'000'000))
+      ->check(between(1, 10000000, "a whole number from 1 to 10000000"))
       ->capture_default_str();
   app.add_option("--json", config.json,
                  "write each run to this file as soon as it is done; an interrupted study goes on\n"

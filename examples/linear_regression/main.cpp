@@ -6,6 +6,7 @@
 #include <map>
 
 #include "config.hpp"
+#include "study/interruption.hpp"
 #include "study/progress.hpp"
 #include "study/study.hpp"
 
@@ -129,7 +130,7 @@ void print(const study::Study& study, const std::vector<Setting>& settings, std:
     std::vector<double> ends;
     for (std::uint64_t seed = 0; seed < seeds; ++seed) {
       const json* const done = study.find(key_of({setting, seed}));
-      if (done != nullptr) ends.push_back(done->at("end").get<double>());
+      if (done != nullptr) ends.push_back(study.number(*done, "end"));
     }
     std::ranges::sort(ends);
     const auto below = std::ranges::count_if(ends, [](double end) { return end < 1e-9; });
@@ -153,7 +154,11 @@ int study_all(const Config& config) {
       if (study.find(key_of({setting, seed})) == nullptr) missing.push_back({setting, seed});
     }
   }
-  study::Progress progress(missing.size(), config.quiet);
+  const std::size_t runs = settings.size() * config.seeds;
+  std::size_t done = runs - missing.size();
+  study::Interruption interruption("linear_regression", config.json.string());
+  study::Progress progress(
+      runs, done, config.quiet ? study::ProgressStyle::none : study::ProgressStyle::automatic);
   std::map<std::uint64_t, Problem> problem;  // of the seed at hand alone
   for (const Run& each : missing) {
     if (!problem.contains(each.seed)) {
@@ -165,6 +170,7 @@ int study_all(const Config& config) {
                   name_of(each.setting.method), sparccl::name_of(each.setting.type),
                   each.setting.density, each.setting.mu,
                   static_cast<unsigned long long>(each.seed));
+    interruption.tell(done++, runs);
     progress.begin(what);
     run(study, problem.at(each.seed), each);
   }

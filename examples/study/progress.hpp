@@ -1,4 +1,4 @@
-// How far a study is, on stderr: one line that changes on a terminal, else one now and then.
+// How far a study is, on stderr: a bar on a terminal, else a line now and then.
 #pragma once
 
 #include <chrono>
@@ -7,10 +7,13 @@
 
 namespace study {
 
+/// automatic: a bar where stderr is a terminal, else lines.
+enum class ProgressStyle { automatic, bar, lines, none };
+
 class Progress {
  public:
-  /// runs: to be done, those left out that an earlier study did.
-  explicit Progress(std::size_t runs, bool quiet = false);
+  /// runs: of the study. done: of these, by an earlier one.
+  Progress(std::size_t runs, std::size_t done, ProgressStyle style);
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
@@ -25,9 +28,9 @@ class Progress {
 
   void show(double share);
 
-  std::size_t runs_;
-  bool quiet_, terminal_;
-  std::size_t begun_ = 0;
+  std::size_t runs_, done_before_;
+  ProgressStyle style_;
+  std::size_t begun_ = 0;  // of those that were not done before
   std::string what_;
   Clock::time_point start_, shown_;
 };

@@ -29,10 +29,17 @@ json normal(const json& value) { return json::parse(value.dump()); }
 Study::Study(std::filesystem::path file, json about)
     : file_(std::move(file)), content_{{"about", normal(about)}, {"runs", json::array()}} {
   if (file_.empty()) return;
+  if (std::filesystem::is_directory(file_)) refuse(file_, "is a folder: name a file");
+  if (file_.has_parent_path()) {
+    std::error_code failure;  // told by save()
+    std::filesystem::create_directories(file_.parent_path(), failure);
+  }
   if (std::filesystem::exists(file_)) {
     std::ifstream stream(file_);
     const json found = json::parse(stream, nullptr, false);
-    if (!found.is_object() || !found.contains("about") || !found.contains("runs")) {
+    const auto is_object = [](const json& run) { return run.is_object(); };
+    if (!found.is_object() || !found.contains("about") || !found.contains("runs") ||
+        !found["runs"].is_array() || !std::ranges::all_of(found["runs"], is_object)) {
       refuse(file_,
              "expected what an earlier study wrote, found something else: remove it, or name "
              "another file");
@@ -53,6 +60,15 @@ const json* Study::find(const json& key) const {
   return found == runs().end() ? nullptr : &*found;
 }
 
+double Study::number(const json& run, const char* field) const {
+  const auto found = run.find(field);
+  if (found == run.end() || !found->is_number()) {
+    refuse(file_, std::string("expected a number \"") + field +
+                      "\" of each run, found one without: remove it, or name another file");
+  }
+  return found->get<double>();
+}
+
 const json& Study::add(const json& key, json result) {
   result.update(normal(key));
   content_["runs"].push_back(std::move(result));
@@ -71,7 +87,7 @@ void Study::save() const {
     }
     stream << "]}\n";
     stream.close();
-    if (!stream) refuse(part, "cannot be written");
+    if (!stream) refuse(file_, "cannot be written");
   }
   std::filesystem::rename(part, file_);
 }

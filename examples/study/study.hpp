@@ -18,6 +18,10 @@ class Study {
   /// The run whose fields are all those of `key`, and more; null: not done yet.
   [[nodiscard]] const nlohmann::json* find(const nlohmann::json& key) const;
 
+  /// The number in that field of a run that find() found. Throws std::runtime_error that names the
+  /// file where there is none.
+  [[nodiscard]] double number(const nlohmann::json& run, const char* field) const;
+
   /// A run that is done: `result` with the fields of `key`. Replaces the file when all of it is
   /// written.
   const nlohmann::json& add(const nlohmann::json& key, nlohmann::json result);

@@ -14,6 +14,8 @@
 #include <thread>
 #include <vector>
 
+#include "study/between.hpp"
+
 namespace {
 
 using Weights = std::array<double, 2>;
@@ -102,12 +104,14 @@ int main(int argc, char** argv) {
   Settings settings;
   std::string file;
   CLI::App app("Logistic regression on two points that two workers hold: dense, Top-k, RegTop-k.");
-  app.add_option("--step", settings.step, "of the descent")->capture_default_str();
+  app.add_option("--step", settings.step, "of the descent")
+      ->check(study::between(study::tiny, 1e30, "a number above 0"))
+      ->capture_default_str();
   app.add_option("--mu", settings.mu, "of RegTop-k")
-      ->check(CLI::Range(0.0, 1e30))
+      ->check(study::between(0, 1e30, "a number from 0"))
       ->capture_default_str();
   app.add_option("--rounds", settings.rounds, "of the descent")
-      ->check(CLI::Range(1, 1'000'000))
+      ->check(study::between(1, 1e6, "a whole number from 1 to 1000000"))
       ->capture_default_str();
   app.add_option("--json", file, "write all rounds to this file");
   CLI11_PARSE(app, argc, argv);

@@ -1,29 +1,19 @@
 #include "config.hpp"
 
 #include <CLI/CLI.hpp>
-#include <cmath>
 #include <map>
 #include <set>
 #include <sstream>
 
+#include "study/between.hpp"
 #include "study/no_name.hpp"
 
 namespace mnist {
 namespace {
 
 using sparccl::DataType;
-
-/// Written so that a NaN fails, too; CLI::Range lets it pass.
-CLI::Validator between(double low, double high, const char* words) {
-  return CLI::Validator(
-      [=](const std::string& text) {
-        double value = NAN;
-        const bool number = CLI::detail::lexical_cast(text, value);
-        if (number && value >= low && value <= high) return std::string();
-        return std::string("expected ") + words + ", found " + text;
-      },
-      "");  // said in the error, not in --help
-}
+using study::between;
+using study::tiny;
 
 /// Puts the number of the enumerator in place of its name.
 template <class Enum>
@@ -94,7 +84,6 @@ ParsedCommandLine parse_command_line(int argc, char** argv) {
   const std::map<std::string, StudyName> studies{{"quick", StudyName::quick},
                                                  {"full", StudyName::full},
                                                  {"convolutional", StudyName::convolutional}};
-  constexpr double tiny = 1e-30;  // "above zero"
   const auto count = between(1, 1e9, "a whole number from 1");
   const auto positive = between(tiny, 1e30, "a number above 0");
 
@@ -177,6 +166,7 @@ ParsedCommandLine parse_command_line(int argc, char** argv) {
       ->type_name("TYPE");
   auto* const warmup =
       app.add_option("--warmup", config.warmup, "steps per stage of DGC's density warm-up; 0: none")
+          ->check(between(0, 1e9, "a whole number from 0"))
           ->capture_default_str();
   auto* const accordion =
       app.add_option(

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "study/method.hpp"
+#include "study/progress.hpp"
 
 namespace mnist {
 
@@ -36,7 +37,7 @@ enum class StudyName { quick, full, convolutional };
 /// "quick", "full" or "convolutional".
 [[nodiscard]] const char* name_of(StudyName study) noexcept;
 
-enum class ProgressStyle { automatic, bar, lines, none };
+using study::ProgressStyle;
 
 struct Config {
   std::filesystem::path data = TRAIN_MNIST_DATA;

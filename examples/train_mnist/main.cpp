@@ -10,6 +10,7 @@
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "backend.hpp"
@@ -27,10 +28,22 @@ namespace {
 using mnist::Config;
 using mnist::World;
 
+/// Hours of work, where --study was forgotten.
+bool is_of_a_study(const std::filesystem::path& path) {
+  constexpr std::string_view beginning = "{\"about\": ";  // as study::Study writes it
+  std::string found(beginning.size(), ' ');
+  std::ifstream(path).read(found.data(), static_cast<std::streamsize>(found.size()));
+  return found == beginning;
+}
+
 /// Opened before the training, so that a wrong path is known before, not after it.
 std::ofstream open_json(const std::filesystem::path& path) {
   std::ofstream file;
   if (path.empty()) return file;
+  if (is_of_a_study(path)) {
+    throw std::runtime_error("--json: " + path.string() +
+                             " is of a study: give --study as well, or name another file");
+  }
   if (path.has_parent_path()) std::filesystem::create_directories(path.parent_path());
   file.open(path);
   if (!file) throw std::runtime_error("--json: " + path.string() + " cannot be written");

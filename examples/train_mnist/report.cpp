@@ -74,6 +74,20 @@ Json curve_of(const std::vector<CurvePoint>& curve) {
 
 Json json_of(const std::optional<double>& value) { return value ? Json(*value) : Json(); }
 
+/// A line of what is not as it usually is; empty where all is.
+std::string particulars(const Config& config) {
+  std::string text;
+  const auto add = [&](const std::string& words) { text += (text.empty() ? "" : ", ") + words; };
+  if (config.shards != Shards::none) add(std::string(name_of(config.shards)) + " shards");
+  if (config.local_steps > 1) add(std::to_string(config.local_steps) + " local steps");
+  if (config.warmup > 0) add("warm-up of " + std::to_string(config.warmup) + " steps a stage");
+  if (config.accordion > 0) {
+    add(format("accordion up to %g every %zu steps", config.accordion, config.interval));
+  }
+  if (!text.empty()) text += "\n";
+  return text;
+}
+
 const char* const explanation_of_hosts =
     "\nBytes are those that each rank sends in a ring. Time per step = computing + waiting for "
     "the\n"
@@ -98,6 +112,7 @@ std::string table(const Config& config, const RunInfo& info,
       grouped(static_cast<double>(info.training_images)).c_str(), steps, config.batch,
       config.density, config.mu, sparccl::name_of(config.wire), config.learning_rate,
       static_cast<unsigned long long>(config.seed));
+  text.insert(text.size() - 1, particulars(config));
   if (!info.device.empty()) text.insert(text.size() - 1, info.device + "\n");
 
   const char* const row = "%-8s %9s %12s %12s %10s %10s %10s %10s %10s\n";
@@ -133,7 +148,9 @@ std::string json(const Config& config, const RunInfo& info, std::span<const Meth
                     {"data", (config.cifar10.empty() ? config.data : config.cifar10).string()},
                     {"convolutions", config.convolutions},
                     {"widths", info.network.widths},
-                    {"epochs", config.epochs},
+                    {"dataset", config.cifar10.empty() ? "mnist" : "cifar10"},
+                    {"epochs", config.steps > 0 ? Json() : Json(config.epochs)},
+                    {"steps", config.steps > 0 ? Json(config.steps) : Json()},
                     {"batch", config.batch},
                     {"local_steps", config.local_steps},
                     {"shards", name_of(config.shards)},
@@ -143,6 +160,7 @@ std::string json(const Config& config, const RunInfo& info, std::span<const Meth
                     {"wire", sparccl::name_of(config.wire)},
                     {"warmup", config.warmup},
                     {"accordion", config.accordion},
+                    {"interval", config.interval},
                     {"seed", config.seed}};
   root["methods"] = Json::array();
   for (const MethodResult& result : results) {

@@ -9,6 +9,7 @@
 #include "backend.hpp"
 #include "data.hpp"
 #include "ranks/world.hpp"
+#include "study/interruption.hpp"
 #include "study/progress.hpp"
 #include "study/study.hpp"
 #include "study_grid.hpp"
@@ -64,8 +65,12 @@ int run_study(const Config& config) {
   for (const StudyRun& run : runs) {
     if (study.find(key_of(run)) == nullptr) missing.push_back(run);
   }
-  study::Progress progress(missing.size(), config.progress == ProgressStyle::none);
+  const std::size_t before = runs.size() - missing.size();
+  study::Interruption interruption("train_mnist", config.json.string());
+  study::Progress progress(runs.size(), before, config.progress);
+  std::size_t done = before;
   for (const StudyRun& run : missing) {
+    interruption.tell(done++, runs.size());
     progress.begin(describe(run.contender) + ", " + describe(run.setting) + ", seed " +
                    std::to_string(run.seed));
     const Config each = config_of(run, config);

@@ -47,7 +47,7 @@ std::string in_percent(const std::vector<double>& values, const char* format) {
 std::optional<double> accuracy(const study::Study& study, const StudyRun& run) {
   const nlohmann::json* const found = study.find(key_of(run));
   if (found == nullptr) return std::nullopt;
-  return found->at("test_accuracy").get<double>();
+  return study.number(*found, "test_accuracy");
 }
 
 /// All seeds of a run.

@@ -90,14 +90,16 @@ class Study(unittest.TestCase):
             while time.monotonic() < end and (not file.exists() or len(runs_of(file)) < 3):
                 time.sleep(0.01)
             process.send_signal(signal.SIGTERM)  # SIGINT may be ignored by who runs this
-            process.communicate(timeout=60)
-            self.assertNotEqual(process.returncode, 0)
+            _, told = process.communicate(timeout=60)
+            self.assertEqual(process.returncode, 128 + signal.SIGTERM)
+            self.assertRegex(told.decode(), rf"train_mnist: interrupted after \d+ of {RUNS} runs; they are kept in {file}")
         kept = len(runs_of(file))
         self.assertGreaterEqual(kept, 3)
         self.assertLess(kept, RUNS, "it was not interrupted at all")
         done = run(*words)
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertIn(f"[1/{RUNS - kept}] ", done.stderr)
+        self.assertIn(f"{kept} of {RUNS} runs were done before, and are kept", done.stderr)
+        self.assertIn(f"[{kept + 1}/{RUNS}] ", done.stderr)
         self.assertEqual(file.read_bytes(), self.file.read_bytes())
 
     def test_convolutional(self):
@@ -123,15 +125,37 @@ class Study(unittest.TestCase):
     def test_files_of_others_are_refused(self):
         file = fresh("other.json")
         for text, expected in (('{"about": {}, "runs": []}', "is of another study"),
-                               ("not JSON", "expected what an earlier study wrote")):
+                               ("not JSON", "expected what an earlier study wrote"),
+                               ('{"about": {}, "runs": 5}', "expected what an earlier study wrote")):
             file.write_text(text)
             done = self.again("--json", file)
             self.assertEqual(done.returncode, 1)
             self.assertRegex(done.stderr, f"^train_mnist: .*other.json: .*{expected}")
             self.assertEqual(file.read_text(), text)
-        done = self.again("--json", "/no/such/folder/study.json")
+        for unusable in ("/dev/null/study.json", options.scratch):
+            done = self.again("--json", unusable)
+            self.assertEqual(done.returncode, 1)
+            self.assertRegex(done.stderr, f"train_mnist: {unusable}: (cannot be written|is a folder)")
+
+    def test_runs_without_their_result(self):
+        file = fresh("without.json")
+        file.write_text(self.file.read_text().replace('"test_accuracy":0', '"accuracy":0', 1).replace(
+            '"test_accuracy":1', '"accuracy":1'))
+        done = self.again("--json", file)
         self.assertEqual(done.returncode, 1)
-        self.assertIn("/no/such/folder/study.json", done.stderr)
+        self.assertRegex(done.stderr, f'{file}: expected a number "test_accuracy"')
+
+    def test_a_training_does_not_overwrite_a_study(self):
+        before = self.file.read_bytes()
+        done = run("--data", self.data, "--ranks", 2, "--steps", 1, "--hidden", 8, "--batch", 8, "--json", self.file)
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr, f"{self.file} is of a study: give --study as well")
+        self.assertEqual(self.file.read_bytes(), before)
+
+    def test_progress_styles(self):
+        done = self.again("--progress", "bar", "--json", fresh("bar.json"))
+        self.assertRegex(done.stderr, rf"\r.*\[1/{RUNS}\] \[\.{{16}}\] ")
+        self.assertEqual(self.again("--progress", "none", "--json", fresh("none.json")).stderr, "")
 
     def test_other_images_are_another_study(self):
         other = options.scratch / "other-data"

@@ -268,7 +268,7 @@ class Errors(unittest.TestCase):
     def test_command_line(self):
         for words in (["--density", "0"], ["--density", "nan"], ["--density", "1.5"], ["--mu", "-1"],
                       ["--batch", "0"], ["--batch", "-4"], ["--lr", "x"], ["--methods", "best"],
-                      ["--wire", "int8"], ["--hidden", "0"], ["--conv", "8,0"], ["--unknown"]):
+                      ["--wire", "int8"], ["--hidden", "0"], ["--conv", "8,0"], ["--warmup", "-1"], ["--unknown"]):
             self.expect_once_per_job(train(0, *words), words[0])
         for words in (["--warmup", 5, "--accordion", 0.1], ["--interval", 5], ["--steps", 3, "--epochs", 2],
                       ["--cifar10", "x", "--data", "y"], ["--accordion", 0.001, "--density", 0.01], ["--json", ""]):

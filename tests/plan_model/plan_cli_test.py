@@ -12,10 +12,10 @@ MEASURED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", 
 NETWORK = ["--ranks", "8", "--bandwidth", "1gbit", "--latency", "50us"]
 
 
-def run(*arguments):
+def run(*arguments, **variables):
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("OMPI_COMM", "PMI"))}
     return subprocess.run([PLAN, *arguments], capture_output=True, text=True, timeout=120,
-                          env=environment)
+                          env=environment | variables)
 
 
 class Plan(unittest.TestCase):
@@ -102,6 +102,10 @@ class Plan(unittest.TestCase):
         self.refused(["--count", "25M"], "--count", "-5", *NETWORK)
         self.refused(["--density"], "--count", "1M", "--density", "2", *NETWORK)
         self.refused(["-t", "mpirun"], "--probe", "--transport", "local")
+        for launcher in ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE"):
+            done = run("--probe", "--transport", "local", "-t", "2", **{launcher: "2"})
+            self.assertEqual(done.returncode, 2)
+            self.assertIn("every process of mpirun would measure on its own", done.stderr)
         self.refused(["--transport"], "--probe", "--transport", "mpi", "-t", "2")
         self.refused(["--save", "--probe"], "--save", "x.json", "--count", "1M", *NETWORK)
         self.refused(["--calibration"], "--probe", "-t", "2", "--calibration", self.file)
