@@ -34,12 +34,13 @@ struct Descriptor {
   std::int32_t path;
   std::uint32_t course;
   std::uint64_t name_hash;
-  char name[64];  // cut, for messages
+  std::uint32_t route_calls;
+  char name[60];  // cut, for messages
 };
 static_assert(std::is_trivially_copyable_v<Descriptor> &&
               sizeof(Descriptor) == Trouble::descriptor_bytes);
 
-constexpr std::uint64_t descriptor_magic = 0x3130306c63637073;  // "spccl001": version included
+constexpr std::uint64_t descriptor_magic = 0x3230306c63637073;  // "spccl002": version included
 
 Descriptor describe(const Call& call) {
   Descriptor d{};
@@ -55,6 +56,7 @@ Descriptor describe(const Call& call) {
   d.mu = call.mu;
   d.path = static_cast<std::int32_t>(call.path);
   d.course = call.course;
+  d.route_calls = call.route_calls;
   d.name_hash = call.name.hash;
   std::memcpy(d.name, call.name.text.data(), std::min(call.name.text.size(), sizeof(d.name) - 1));
   return d;
@@ -72,8 +74,9 @@ const char* name_of(Call::Kind kind) {
 std::string show(const Descriptor& d) {
   if (d.magic != descriptor_magic) return "sent something that is not a call of this version";
   std::ostringstream text;
-  text << "called " << name_of(d.kind) << " of \"" << std::string(d.name, strnlen(d.name, 64))
-       << "\" (count " << d.count << ", " << name_of(static_cast<DataType>(d.type));
+  text << "called " << name_of(d.kind) << " of \""
+       << std::string(d.name, strnlen(d.name, sizeof(d.name))) << "\" (count " << d.count << ", "
+       << name_of(static_cast<DataType>(d.type));
   if (d.kind != Call::Kind::dense_allreduce) text << ", k " << d.k << ", step " << d.step;
   if (d.kind == Call::Kind::sparse_allreduce) {
     text << ", wire " << name_of(static_cast<DataType>(d.wire)) << ", mu " << d.mu
@@ -84,6 +87,7 @@ std::string show(const Descriptor& d) {
     } else if (d.course != 0) {
       text << " being tried by auto, call " << d.course;
     }
+    if (d.route_calls != 0) text << ", " << d.route_calls << " calls since that path began";
   }
   text << ", " << name_of(static_cast<Reduction>(d.reduction)) << ")";
   return text.str();

@@ -31,7 +31,11 @@ class StopWatch final : public StageClock {
     times_.spans[times_.size++] = {stage, std::exchange(last_, now), now};
   }
   void skip() noexcept override {
-    if (!skipping_) last_ = Clock::now();
+    if (skipping_) {
+      begin_ticks_ = ticks();  // what was before it are a few stages of a short call
+    } else {
+      last_ = Clock::now();
+    }
   }
   void end() noexcept override {
     ended_ = true;

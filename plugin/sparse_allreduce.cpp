@@ -79,6 +79,7 @@ void SparseAllreduce::Impl::exchange(int exchange, const Run& run) {
 }
 
 void SparseAllreduce::Impl::finish(const Run& run) {
+  ++route_calls_;
   communicator_->carry_out(name_, [&] {
     route_->finish(run);
     if (!communicator_->asynchronous()) backend().finish(run.step.stream);
@@ -157,7 +158,8 @@ Call SparseAllreduce::Impl::call(Reduction reduction) const {
           .non_finite = options_.non_finite,
           .mu = plan_.mu,
           .path = path_,
-          .course = choice_ && !choice_->settled() ? choice_->calls() + 1 : loaded_ranges_};
+          .course = choice_ && !choice_->settled() ? choice_->calls() + 1 : loaded_ranges_,
+          .route_calls = route_ != nullptr && route_->has_course() ? route_calls_ : 0};
 }
 
 void SparseAllreduce::Impl::require_arguments(const void* gradient, double loss_scale,
@@ -244,6 +246,13 @@ void SparseAllreduce::Impl::set_options(const Options& options) {
   require_no_call_in_group();
   const Plan plan =
       make_plan(name_, plan_.count, plan_.type, options, {plan_.rank, plan_.world_size});
+  const bool same = plan.k == plan_.k && plan.mu == plan_.mu && plan.wire == plan_.wire &&
+                    plan.distortion == plan_.distortion && options.path == options_.path &&
+                    options.non_finite == options_.non_finite;
+  if (same) {  // by another density, maybe
+    options_ = options;
+    return;
+  }
   backend().finish_all();
   const Path path = options.path;
   const bool rests = path == path_ && route_ != nullptr && route_->at_rest();
@@ -260,8 +269,27 @@ void SparseAllreduce::Impl::set_options(const Options& options) {
   plan_ = plan;
   options_ = options;
   choice_.reset();
+  const Ranges ranges = path == path_ ? this->ranges() : Ranges{};
   take_route(path, std::move(route));
   if (rests && route_ != nullptr) route_->resume_at_rest();
+  if (route_ != nullptr && route_->takes_ranges(ranges.numbers)) put_ranges(ranges);
+}
+
+SparseAllreduce::Impl::Ranges SparseAllreduce::Impl::ranges() {
+  Ranges ranges{{}, loaded_ranges_, route_calls_};
+  if (memory_.bounds == nullptr) return ranges;
+  ranges.numbers.resize(2 * static_cast<std::size_t>(plan_.world_size) + 1);
+  backend().download(ranges.numbers.data(), memory_.bounds,
+                     ranges.numbers.size() * sizeof(ranges.numbers[0]));
+  return ranges;
+}
+
+/// As if it had kept them: a rank that was refused and goes back has them as the others do.
+void SparseAllreduce::Impl::put_ranges(const Ranges& ranges) {
+  backend().upload(memory_.bounds, ranges.numbers.data(),
+                   ranges.numbers.size() * sizeof(ranges.numbers[0]));
+  loaded_ranges_ = ranges.loaded;
+  route_calls_ = ranges.calls;
 }
 
 Stats SparseAllreduce::Impl::stats() const {

@@ -75,6 +75,13 @@ class SparseAllreduce::Impl {
   void take_route(Path path, std::unique_ptr<Route> route);
   void forget_history();
   /// Collective, of ranks that agree about the call: the route is there, and has been entered.
+  /// Of Path::split.
+  struct Ranges {
+    std::vector<std::uint64_t> numbers;  // [P + 1] bounds, [P] demand; or none
+    std::uint32_t loaded = 0, calls = 0;
+  };
+  [[nodiscard]] Ranges ranges();
+  void put_ranges(const Ranges& ranges);
   void make_ready(Stream stream);
   void make_ready_now(bool choosing, Stream stream);
   void make_route_now();
@@ -124,6 +131,7 @@ class SparseAllreduce::Impl {
   std::unique_ptr<Route> route_;      // its; null: made by the next call, which is collective
   bool entered_ = false;              // by route_
   std::uint32_t loaded_ranges_ = 0;   // Call::course of ranges that came with a state, or 0
+  std::uint32_t route_calls_ = 0;     // that ended since route_ was taken
   std::optional<PathChoice> choice_;  // under Path::automatic, once a call was made
   const char* unchosen_ = "";         // why there is a path without a choice
   StageListener stage_listener_;

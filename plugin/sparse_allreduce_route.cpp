@@ -31,7 +31,7 @@ void SparseAllreduce::Impl::take_route(Path path, std::unique_ptr<Route> route) 
   path_ = path;
   route_ = std::move(route);
   entered_ = false;
-  loaded_ranges_ = 0;
+  loaded_ranges_ = route_calls_ = 0;
   memory_.bounds = memory_.demand = nullptr;
   if (route_ != nullptr) route_->install(memory_);
 }

@@ -11,7 +11,10 @@ StateCopy SparseAllreduce::Impl::state() const {
   StateCopy state = copy_state(communicator_->backend(), plan_, memory_);
   state.path = path_;
   state.at_rest = route_ != nullptr && route_->at_rest();
-  if (choice_ && !choice_->settled()) state.path = Path::automatic;  // the history is the trial's
+  if (choice_ && !choice_->settled()) {  // the history is the trial's, and what rests as well
+    state.path = Path::automatic;
+    state.at_rest = false;
+  }
   return state;
 }
 
@@ -27,6 +30,9 @@ void SparseAllreduce::Impl::adopt(StateCopy state) {
   History history =
       make_history(backend(), plan_, std::max(state.offsets.size(), std::size_t{plan_.k}), memory);
   backend().finish_all();
+  const bool own_ranges =
+      !state.ranges.empty() && path == path_ && this->ranges().numbers == state.ranges;
+  const std::uint32_t calls = own_ranges ? route_calls_ : 0;
   const std::uint32_t ranges = course_of(state);
   put_state(backend(), state, memory);
   history_ = std::move(history);
@@ -36,6 +42,7 @@ void SparseAllreduce::Impl::adopt(StateCopy state) {
   take_route(path, std::move(route));
   if (state.at_rest && path == state.path && route_ != nullptr) route_->resume_at_rest();
   loaded_ranges_ = ranges;
+  route_calls_ = calls;
 }
 
 /// Ranks whose ranges differ would add up entries of different positions: they have to be told

@@ -56,12 +56,14 @@ void fill_normal(DataType type, int rank, std::size_t first, std::span<std::byte
 }
 
 std::int32_t Integers::operator()(int rank, int step, std::size_t position) const {
-  const std::uint64_t seed = static_cast<std::uint64_t>(rank) << 48 ^
-                             static_cast<std::uint64_t>(step) << 56 ^
-                             static_cast<std::uint64_t>(position);
-  const std::uint64_t range = 2 * static_cast<std::uint64_t>(most) + 1;
-  const std::uint64_t number = (mixed(seed + 0x9e3779b97f4a7c15u) >> 32) * range >> 32;
-  return (static_cast<std::int32_t>(number) - most) * unit;
+  const bool returns = position % 2 == 0;
+  const std::uint64_t of_rank = mixed(static_cast<std::uint64_t>(rank) << 32 ^
+                                      (returns ? 0 : static_cast<std::uint64_t>(step)));
+  const std::int32_t largest = returns ? most : (most + 1) / 2;
+  const std::uint64_t range = 2 * static_cast<std::uint64_t>(largest) + 1;
+  const std::uint64_t number = (mixed(of_rank ^ position) >> 32) * range >> 32;
+  const std::int32_t value = static_cast<std::int32_t>(number) - largest;
+  return (returns && step % 2 == 1 ? -value : value) * unit;
 }
 
 Integers exact_integers(DataType type, DataType wire, Reduction reduction, int ranks, int steps) {

@@ -24,7 +24,10 @@ struct Integers {
   std::int32_t unit = 1;  ///< all are multiples of it: means over the ranks are exact, too
   std::int32_t most = 1;  ///< and at most so many of it
 
-  /// Of a rank, at a step, at a position; from a hash, so that every rank knows every other's.
+  /// Of a rank, at a step, at a position; from a hash, so that every rank knows every other's. At
+  /// even positions it comes back with the other sign: what was sent is large again and what was
+  /// not is zero, so that RegTop-k has to choose between what it damps and the odd positions, which
+  /// are half as large and others at each step.
   [[nodiscard]] std::int32_t operator()(int rank, int step, std::size_t position) const;
 };
 

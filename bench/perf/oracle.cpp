@@ -5,7 +5,6 @@
 #include <functional>
 #include <limits>
 
-#include "formulas.hpp"
 #include "stages.hpp"
 
 namespace sparccl::perf {
@@ -19,6 +18,15 @@ void sum_in_slices(Ranks& ranks, std::span<float> values) {
   for (std::size_t begin = 0; begin < values.size(); begin += slice) {
     ranks.sum(values.subspan(begin, std::min(slice, values.size() - begin)));
   }
+}
+
+/// What RegTop-k multiplies |a| by at a position that was sent: tanh(|r| / mu), r = 1 + (total -
+/// own) / own; 1 where that is no number. design.md, section 1.
+template <class A>
+A damping_of(double own, double total, double mu) {
+  if (own == 0) return A(1);
+  const A r = A(1) + (static_cast<A>(total) - static_cast<A>(own)) / static_cast<A>(own);
+  return std::tanh(std::fabs(r) / static_cast<A>(mu));
 }
 
 /// Indices of the `most` largest, ties to the lower; ascending.
@@ -91,11 +99,7 @@ std::vector<A> Oracle::scores() const {
   }
   if (shape_.mu == 0) return scores;
   for (const Sent& last : sent_) {
-    const A ratio =
-        remember<A>(Distortion::previous, static_cast<A>(last.own), static_cast<A>(last.total));
-    scores[last.position - first_] *=
-        damping<A>(Distortion::previous, ratio, static_cast<A>(held_[last.position]),
-                   damping_mu<A>(shape_.mu));
+    scores[last.position - first_] *= damping_of<A>(last.own, last.total, shape_.mu);
   }
   return scores;
 }

@@ -79,6 +79,8 @@ class HierarchicalRoute final : public Route {
     }
   }
 
+  bool has_course() const override { return true; }  // enter() is collective
+
   int exchanges() const noexcept override { return 4; }
 
   Transport& transport(int exchange) override {

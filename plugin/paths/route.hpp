@@ -51,6 +51,10 @@ class Route {
   /// Whether ranges of a saved state ([P + 1] bounds, [P] demand) fit into what it keeps there.
   [[nodiscard]] virtual bool takes_ranges(const std::vector<std::uint64_t>&) const { return false; }
 
+  /// Whether steps depend on what it keeps from call to call besides the residual, and on all ranks
+  /// must have begun at the same call.
+  [[nodiscard]] virtual bool has_course() const { return false; }
+
   /// Collective, before the first step after another route or a load: moves the residual to where
   /// this route looks for it. Nothing of it is lost.
   virtual void enter(Stream) {}

@@ -51,6 +51,8 @@ class SplitRoute final : public Route {
     return true;
   }
 
+  bool has_course() const override { return split_.balances; }
+
   int exchanges() const noexcept override { return 2; }
   Transport& transport(int) override { return tensor_.transport(); }
 

@@ -118,6 +118,39 @@ TEST(Check, FindsAPathThatSendsTooLittle) {
   }
 }
 
+/// Found in review: what was sent must be worth sending again, or damping it changes nothing.
+TEST(Check, FindsAHistoryThatIsIgnored) {
+  for (const double density : {0.001, 0.01, 0.3}) {
+    for (const Path path : {Path::allgather, Path::split, Path::hierarchical}) {
+      std::vector<std::uint64_t> wrong(2);
+      const int status = run_threads(ranks_of_test, [&](Ranks& ranks) {
+        constexpr std::size_t count = 16384;
+        Communicator communicator = ranks.communicator({.ranks_per_node = 2});
+        SparseAllreduce tensor(communicator, "topk", count, DataType::float32,
+                               {.density = density, .mu = 0, .path = path});
+        const Integers integers =
+            exact_integers(DataType::float32, DataType::float32, Reduction::sum, ranks.size(), 2);
+        const CheckShape shape{count, tensor.k(), DataType::float32, Reduction::sum,
+                               2,     path,       {0, 0, 1, 1}};
+        Checker checker(ranks, shape, integers);
+        std::vector<std::byte> gradient(count * sizeof(float)), result(gradient.size());
+        for (std::size_t step = 0; step < 2; ++step) {
+          checker.next(gradient);
+          tensor(gradient.data(), result.data());
+          const std::span residual(static_cast<const std::byte*>(tensor.residual()),
+                                   gradient.size());
+          const std::uint64_t found = checker.wrong(result, residual, Expect::oracle);
+          if (ranks.rank() == 0) wrong[step] = found;
+        }
+        return 0;
+      });
+      EXPECT_EQ(status, 0);
+      EXPECT_EQ(wrong[0], 0U) << name_of(path) << " " << density;
+      EXPECT_GT(wrong[1], 0U) << name_of(path) << " " << density;
+    }
+  }
+}
+
 TEST(Check, FindsAnEntryThatIsOffOnOneRank) {
   const auto wrong = wrong_steps({}, [](int rank, int step, auto result, auto) {
     if (rank != 1 || step != 2) return;
@@ -203,7 +236,7 @@ TEST(Integers, TakeBothSignsAndAllOfTheirRange) {
     ASSERT_LE(std::abs(value), 6);
     ++seen[static_cast<std::size_t>(value / 3 + 2)];
   }
-  for (const int times : seen) EXPECT_GT(times, 100);
+  for (const int times : seen) EXPECT_GT(times, 60);
 }
 
 }  // namespace

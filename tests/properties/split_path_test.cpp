@@ -168,6 +168,59 @@ TEST(Split, LosesNothingWhileItsRangesMove) {
   }
 }
 
+/// Found in review: a rank that was refused for another k goes back to that of the others, or one
+/// is told alone what it does already. Its ranges are theirs still.
+TEST(Split, KeepsItsRangesThroughWhatChangesNothing) {
+  const Shape shape{.ranks = 2, .count = 1'000, .k = 10, .path = Path::split};
+  World world(shape);
+  std::mt19937_64 random(80);
+  Vector given(shape.count), taken(shape.count);
+  const auto steps = [&](std::uint64_t number) {
+    for (std::uint64_t t = 0; t < number; ++t) {
+      auto gradients = integer_gradients(shape, 50, random);
+      for (Vector& gradient : gradients) {
+        for (std::size_t i = 0; i < 100; ++i) gradient[i] *= 20;  // ranges move there
+        for (std::size_t i = 0; i < shape.count; ++i) given[i] += gradient[i];
+      }
+      const Vector result = to_doubles(shape.type, world.step(gradients)[0].data(), shape.count);
+      for (std::size_t i = 0; i < shape.count; ++i) taken[i] += result[i];
+    }
+  };
+  steps(balance_every + 40);
+  world.tensor(1).set_k(20);
+  world.each([&](SparseAllreduce& tensor, int) {
+    expect_error([&] { static_cast<void>(run(tensor, Bytes(4'000))); }, Result::mismatch,
+                 {"fc1.weight", "k 10", "k 20"});
+  });
+  world.tensor(1).set_k(10);
+  steps(balance_every);
+  world.tensor(0).set_k(10);
+  world.tensor(0).set_mu(shape.mu);
+  steps(balance_every);
+  for (const Vector& residual : world.residuals()) {
+    for (std::size_t i = 0; i < shape.count; ++i) taken[i] += residual[i];
+  }
+  EXPECT_EQ(taken, given);
+}
+
+/// One that has left the path and come back has ranges of equal length, which are not the others'.
+TEST(Split, RefusesARankWhoseRangesBeganAtAnotherCall) {
+  const Shape shape{.ranks = 3, .count = 1'000, .k = 10, .path = Path::split};
+  World world(shape);
+  static_cast<void>(world.step(std::vector<Vector>(3, Vector(shape.count, 1.0))));
+  world.tensor(2).set_path(Path::allgather);
+  world.tensor(2).set_path(Path::split);
+  world.each([&](SparseAllreduce& tensor, int) {
+    expect_error([&] { static_cast<void>(run(tensor, Bytes(4'000))); }, Result::mismatch,
+                 {"fc1.weight", "1 calls since that path began"});
+  });
+  world.each([&](SparseAllreduce& tensor, int) {  // the way out
+    tensor.set_path(Path::allgather);
+    tensor.set_path(Path::split);
+  });
+  static_cast<void>(world.step(std::vector<Vector>(3, Vector(shape.count, 1.0))));
+}
+
 /// Three ranks whose transports are in the test's hands, after a step.
 class HostilePeerOfASplit : public testing::Test {
  protected:
