@@ -52,7 +52,8 @@ class Toy(unittest.TestCase):
             self.assertLess(ours, 2 * theirs)
 
     def test_bad_input(self):
-        self.assertNotEqual(run(options.toy, "--rounds", 0).returncode, 0)
+        for words in (["--rounds", 0], ["--step", "nan"], ["--step", 0], ["--mu", "nan"]):
+            self.assertNotEqual(run(options.toy, *words).returncode, 0, words)
         done = run(options.toy, "--json", "/no/such/folder/toy.json")
         self.assertEqual(done.returncode, 1)
         self.assertIn("toy: cannot write /no/such/folder/toy.json", done.stderr)
@@ -76,7 +77,8 @@ class Regression(unittest.TestCase):
         first = result("resumed.json")["runs"]
         done = run(options.regression, *few, 2, "--json", file)
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertIn("[1/3] ", done.stderr, "three runs of six were missing")
+        self.assertIn("3 of 6 runs were done before, and are kept", done.stderr)
+        self.assertIn("[4/6] ", done.stderr)
         runs = result("resumed.json")["runs"]
         self.assertEqual(runs[:3], first)
         self.assertEqual([each["seed"] for each in runs], [0, 0, 0, 1, 1, 1])
@@ -132,7 +134,7 @@ class Regression(unittest.TestCase):
         self.assertEqual(file.read_text(), '{"about": {}, "ru', "it may be somebody's")
 
     def test_bad_input(self):
-        for words in (["--densities", "2"], ["--methods", "best"], ["--seeds", 0], ["--types", "int8"], ["--nosuch"]):
+        for words in (["--densities", "2"], ["--densities", "nan"], ["--methods", "best"], ["--seeds", 0], ["--types", "int8"], ["--nosuch"]):
             done = run(options.regression, *words)
             self.assertNotEqual(done.returncode, 0, words)
             self.assertIn(str(words[0]), done.stderr)

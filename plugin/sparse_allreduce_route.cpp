@@ -40,7 +40,7 @@ void SparseAllreduce::Impl::make_ready(Stream stream) {
   const bool choosing = options_.path == Path::automatic && (!choice_ || !choice_->settled());
   if (!choosing && route_ != nullptr && entered_) return;
   make_ready_now(choosing, stream);
-  observer_.skip();  // probes and what routes bring along are no stage
+  if (choosing) observer_.skip();  // a probe is no stage
 }
 
 void SparseAllreduce::Impl::make_ready_now(bool choosing, Stream stream) {

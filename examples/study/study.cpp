@@ -30,10 +30,6 @@ Study::Study(std::filesystem::path file, json about)
     : file_(std::move(file)), content_{{"about", normal(about)}, {"runs", json::array()}} {
   if (file_.empty()) return;
   if (std::filesystem::is_directory(file_)) refuse(file_, "is a folder: name a file");
-  if (file_.has_parent_path()) {
-    std::error_code failure;  // told by save()
-    std::filesystem::create_directories(file_.parent_path(), failure);
-  }
   if (std::filesystem::exists(file_)) {
     std::ifstream stream(file_);
     const json found = json::parse(stream, nullptr, false);

@@ -154,7 +154,7 @@ class Study(unittest.TestCase):
 
     def test_progress_styles(self):
         done = self.again("--progress", "bar", "--json", fresh("bar.json"))
-        self.assertRegex(done.stderr, rf"\r.*\[1/{RUNS}\] \[\.{{16}}\] ")
+        self.assertRegex(done.stderr, rf"\x1b\[K\[1/{RUNS}\] \[\.{{16}}\] ")
         self.assertEqual(self.again("--progress", "none", "--json", fresh("none.json")).stderr, "")
 
     def test_other_images_are_another_study(self):

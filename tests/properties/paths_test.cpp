@@ -244,6 +244,7 @@ TEST(Hierarchy, RefusesARankThatBeganAtAnotherCall) {
   const Shape shape{
       .ranks = 4, .count = 1'000, .k = 10, .path = Path::hierarchical, .ranks_per_node = 2};
   World world(shape);
+  if (asynchronous(world.tensor(0))) GTEST_SKIP() << "calls have returned by then";
   const std::vector<Vector> gradients(4, Vector(shape.count, 1.0));
   static_cast<void>(world.step(gradients));
   world.tensor(1).set_k(10);  // what it does already
