@@ -73,9 +73,16 @@ TEST_F(Failures, RanksThatDisagree) {
       DeviceRank on(tensor, communicator.rank());
       on.set(to_bytes(DataType::float32, make_integers(tensor.count(), 9, 1)));
       const Bytes before = state_of(tensor);
-      on.call();
+      bool returned = false;
+      try {
+        on.call();
+        returned = true;
+      } catch (
+          const Error& error) {  // found by its kernel while the host was slow to enqueue the rest
+        EXPECT_EQ(error.code(), Result::mismatch) << error.what();
+      }
       on.finish();
-      EXPECT_TRUE(all_nan(on.get()));
+      EXPECT_TRUE(!returned || all_nan(on.get()));
       EXPECT_EQ(state_of(tensor), before);
       expect_failed(tensor, on, Result::mismatch,
                     {"rank 1", "rank 0", "\"t\"", std::to_string(other.count), other.name});
