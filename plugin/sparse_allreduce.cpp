@@ -246,11 +246,8 @@ void SparseAllreduce::Impl::set_options(const Options& options) {
   require_no_call_in_group();
   const Plan plan =
       make_plan(name_, plan_.count, plan_.type, options, {plan_.rank, plan_.world_size});
-  const bool same = plan.k == plan_.k && plan.mu == plan_.mu && plan.wire == plan_.wire &&
-                    plan.distortion == plan_.distortion && options.path == options_.path &&
-                    options.non_finite == options_.non_finite;
-  if (same) {  // by another density, maybe
-    options_ = options;
+  if (plan.k == plan_.k && plan.mu == plan_.mu && options.path == options_.path) {
+    options_ = options;  // another density, maybe, of as many entries
     return;
   }
   backend().finish_all();
@@ -275,12 +272,12 @@ void SparseAllreduce::Impl::set_options(const Options& options) {
   if (route_ != nullptr && route_->takes_ranges(ranges.numbers)) put_ranges(ranges);
 }
 
-SparseAllreduce::Impl::Ranges SparseAllreduce::Impl::ranges() {
+SparseAllreduce::Impl::Ranges SparseAllreduce::Impl::ranges() const {
   Ranges ranges{{}, loaded_ranges_, route_calls_};
   if (memory_.bounds == nullptr) return ranges;
   ranges.numbers.resize(2 * static_cast<std::size_t>(plan_.world_size) + 1);
-  backend().download(ranges.numbers.data(), memory_.bounds,
-                     ranges.numbers.size() * sizeof(ranges.numbers[0]));
+  communicator_->backend().download(ranges.numbers.data(), memory_.bounds,
+                                    ranges.numbers.size() * sizeof(ranges.numbers[0]));
   return ranges;
 }
 

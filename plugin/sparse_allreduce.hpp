@@ -64,7 +64,14 @@ class SparseAllreduce::Impl {
 
   [[nodiscard]] StateCopy state() const;
   void adopt(StateCopy state);
-  [[nodiscard]] std::uint32_t course_of(const StateCopy& state) const;
+  /// Of Path::split, and what the roll call has of them.
+  struct Ranges {
+    std::vector<std::uint64_t> numbers;  // [P + 1] bounds, [P] demand; or none
+    std::uint32_t loaded = 0, calls = 0;
+  };
+  [[nodiscard]] Ranges ranges() const;
+  void put_ranges(const Ranges& ranges);
+  [[nodiscard]] Ranges ranges_of(const StateCopy& state) const;
   [[nodiscard]] RouteContext context() noexcept {
     return {*communicator_, name_, memory_, observer_};
   }
@@ -75,13 +82,6 @@ class SparseAllreduce::Impl {
   void take_route(Path path, std::unique_ptr<Route> route);
   void forget_history();
   /// Collective, of ranks that agree about the call: the route is there, and has been entered.
-  /// Of Path::split.
-  struct Ranges {
-    std::vector<std::uint64_t> numbers;  // [P + 1] bounds, [P] demand; or none
-    std::uint32_t loaded = 0, calls = 0;
-  };
-  [[nodiscard]] Ranges ranges();
-  void put_ranges(const Ranges& ranges);
   void make_ready(Stream stream);
   void make_ready_now(bool choosing, Stream stream);
   void make_route_now();

@@ -30,10 +30,7 @@ void SparseAllreduce::Impl::adopt(StateCopy state) {
   History history =
       make_history(backend(), plan_, std::max(state.offsets.size(), std::size_t{plan_.k}), memory);
   backend().finish_all();
-  const bool own_ranges =
-      !state.ranges.empty() && path == path_ && this->ranges().numbers == state.ranges;
-  const std::uint32_t calls = own_ranges ? route_calls_ : 0;
-  const std::uint32_t ranges = course_of(state);
+  const Ranges ranges = ranges_of(state);
   put_state(backend(), state, memory);
   history_ = std::move(history);
   memory_ = memory;
@@ -41,22 +38,18 @@ void SparseAllreduce::Impl::adopt(StateCopy state) {
   unchosen_ = "the path that a state was saved on";
   take_route(path, std::move(route));
   if (state.at_rest && path == state.path && route_ != nullptr) route_->resume_at_rest();
-  loaded_ranges_ = ranges;
-  route_calls_ = calls;
+  loaded_ranges_ = ranges.loaded;
+  route_calls_ = ranges.calls;
 }
 
 /// Ranks whose ranges differ would add up entries of different positions: they have to be told
 /// apart before. A state that was saved from here, or from a rank that went on, may be loaded by
 /// one alone.
-std::uint32_t SparseAllreduce::Impl::course_of(const StateCopy& state) const {
-  if (state.ranges.empty()) return 0;
-  if (memory_.bounds != nullptr) {
-    std::vector<std::uint64_t> present(state.ranges.size());
-    communicator_->backend().download(present.data(), memory_.bounds,
-                                      present.size() * sizeof(present[0]));
-    if (present == state.ranges) return loaded_ranges_;
-  }
-  return Call::loaded_ranges | hash_of_ranges(state);
+SparseAllreduce::Impl::Ranges SparseAllreduce::Impl::ranges_of(const StateCopy& state) const {
+  if (state.ranges.empty()) return {};
+  const Ranges present = ranges();
+  if (present.numbers == state.ranges) return present;
+  return {state.ranges, Call::loaded_ranges | hash_of_ranges(state), 0};
 }
 
 void SparseAllreduce::Impl::save(const std::filesystem::path& path) const {

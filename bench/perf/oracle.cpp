@@ -32,16 +32,24 @@ A damping_of(double own, double total, double mu) {
 /// Indices of the `most` largest, ties to the lower; ascending.
 template <class A>
 std::vector<std::size_t> largest(const std::vector<A>& values, std::size_t most) {
-  std::vector<std::size_t> order(values.size());
-  for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
-  if (most >= order.size()) return order;
-  const auto before = [&](std::size_t a, std::size_t b) {
-    return values[a] != values[b] ? values[a] > values[b] : a < b;
-  };
-  std::ranges::nth_element(order, order.begin() + static_cast<std::ptrdiff_t>(most), before);
-  order.resize(most);
-  std::ranges::sort(order);
-  return order;
+  A threshold = -1;  // below all magnitudes
+  std::size_t ties = 0;
+  if (most < values.size()) {
+    std::vector<A> ordered = values;
+    const auto last = ordered.begin() + static_cast<std::ptrdiff_t>(most - 1);
+    std::ranges::nth_element(ordered, last, std::greater<>());
+    threshold = *last;
+    ties = most - static_cast<std::size_t>(std::count_if(
+                      ordered.begin(), last, [&](A value) { return value > threshold; }));
+  }
+  std::vector<std::size_t> chosen;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const bool tie = values[i] == threshold && ties > 0;
+    if (!(values[i] > threshold) && !tie) continue;
+    if (tie) --ties;
+    chosen.push_back(i);
+  }
+  return chosen;
 }
 
 }  // namespace

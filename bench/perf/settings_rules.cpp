@@ -166,7 +166,7 @@ double bytes_of_a_rank(const Settings& s, int ranks) {
     const double accumulator = type == DataType::float64 ? 8 : 4;
     const double tensors = (2 * width + accumulator) * count + spread_entries * width;
     const double lists = k * (2 * accumulator + 16) + ranks * k * (2 + width);
-    const double check = s.checks > 0 ? 24 * count : 0;
+    const double check = s.checks > 0 ? (16 + 2 * accumulator) * count : 0;
     const bool naive = std::ranges::find(s.baselines, "naive") != s.baselines.end();
     const double others = naive ? 8 * count + 8 * k * (ranks + 1) : 0;
     // Dense reductions stage a part of the tensor; which, depends on the transport.

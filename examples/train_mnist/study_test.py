@@ -51,6 +51,17 @@ def fresh(name):
     return file
 
 
+def interrupt(words, file, least):
+    """Once `least` runs are kept. Returns its exit status and what it said on stderr."""
+    with subprocess.Popen(command(*words), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        end = time.monotonic() + 120
+        while time.monotonic() < end and (not file.exists() or len(runs_of(file)) < least):
+            time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)  # SIGINT may be ignored by who runs this
+        _, told = process.communicate(timeout=60)
+    return process.returncode, told.decode()
+
+
 def runs_of(file):
     return json.loads(file.read_text())["runs"]
 
@@ -85,14 +96,9 @@ class Study(unittest.TestCase):
     def test_an_interrupted_study_keeps_what_is_done_and_goes_on(self):
         file = fresh("interrupted.json")
         words = ("--study", "quick", "--data", self.data, "--json", file)
-        with subprocess.Popen(command(*words), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-            end = time.monotonic() + 120
-            while time.monotonic() < end and (not file.exists() or len(runs_of(file)) < 3):
-                time.sleep(0.01)
-            process.send_signal(signal.SIGTERM)  # SIGINT may be ignored by who runs this
-            _, told = process.communicate(timeout=60)
-            self.assertEqual(process.returncode, 128 + signal.SIGTERM)
-            self.assertRegex(told.decode(), rf"train_mnist: interrupted after \d+ of {RUNS} runs; they are kept in {file}")
+        status, told = interrupt(words, file, 3)
+        self.assertEqual(status, 128 + signal.SIGTERM)
+        self.assertRegex(told, rf"train_mnist: interrupted after \d+ of {RUNS} runs; they are kept in {file}")
         kept = len(runs_of(file))
         self.assertGreaterEqual(kept, 3)
         self.assertLess(kept, RUNS, "it was not interrupted at all")
@@ -105,12 +111,7 @@ class Study(unittest.TestCase):
     def test_convolutional(self):
         file = fresh("convolutional.json")
         words = ("--study", "convolutional", "--data", self.data, "--json", file)
-        with subprocess.Popen(command(*words), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-            end = time.monotonic() + 120
-            while time.monotonic() < end and (not file.exists() or len(runs_of(file)) < 2):
-                time.sleep(0.05)
-            process.send_signal(signal.SIGTERM)
-            process.communicate(timeout=60)
+        interrupt(words, file, 2)
         self.assertEqual(json.loads(file.read_text())["about"]["convolutions"], [8, 16])
         self.assertEqual([run["method"] for run in runs_of(file)][:2], ["dense", "topk"])
         other = run("--study", "quick", "--data", self.data, "--json", file)

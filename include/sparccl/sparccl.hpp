@@ -210,8 +210,10 @@ class SPARCCL_API SparseAllreduce {
   [[nodiscard]] std::size_t sparse_capacity() const noexcept;
 
   /// Changes how many entries are sent from the next call on; call it with the same value on every
-  /// rank. Residual and history stay (under Path::automatic a path is chosen anew). Allocates; on
-  /// CUDA it waits for the device, and graphs that were captured before are void.
+  /// rank, before the same call. (On Path::hierarchical a rank that was told alone stays refused
+  /// when it goes back, until all ranks take another path and come back.) Residual and history stay
+  /// (under Path::automatic a path is chosen anew). Allocates; on CUDA it waits for the device, and
+  /// graphs that were captured before are void. As many entries as before: does nothing.
   void set_density(double density);
   void set_k(std::uint64_t k);
 

@@ -12,6 +12,15 @@
 namespace sparccl::test {
 namespace {
 
+/// Also of a tensor that there is room for: what is let through has to be selected from.
+TEST(Stats, FewOfASmallTensorAreCandidates) {
+  const Shape shape{.ranks = 1, .count = 16'384, .k = 16};
+  World world(shape);
+  static_cast<void>(world.step({make_data(Pattern::gaussian, shape.count, shape.type, 5)}));
+  EXPECT_GE(world.tensor(0).stats().last_candidates, shape.k);
+  EXPECT_LT(world.tensor(0).stats().last_candidates, shape.count / 8);
+}
+
 TEST(Stats, CountWhatWasSent) {
   const Shape shape{.ranks = 4, .count = 100'000, .k = 100, .wire = DataType::bfloat16, .mu = 2};
   World world(shape);
