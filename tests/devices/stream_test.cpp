@@ -56,12 +56,13 @@ TEST(Calls, FollowTheStream) {
 
 TEST(Graphs, GiveTheBitsOfEagerCalls) {
   constexpr std::size_t replays = 100;
-  World captured(shape), eager(shape);
+  const Shape small{.ranks = 3, .count = 6'000, .k = 200, .mu = 2};
+  World captured(small), eager(small);
   std::vector<std::vector<Bytes>> expected(3), found(3);
   eager.each([&](SparseAllreduce& tensor, int rank) {
     DeviceRank on(tensor, rank);
     for (std::size_t t = 0; t <= replays; ++t) {
-      on.set(gradient_of(shape, rank, t));
+      on.set(gradient_of(small, rank, t));
       on.call();
       on.finish();
       expected[static_cast<std::size_t>(rank)].push_back(on.get());
@@ -70,7 +71,7 @@ TEST(Graphs, GiveTheBitsOfEagerCalls) {
   captured.each([&](SparseAllreduce& tensor, int rank) {
     DeviceRank on(tensor, rank);
     auto& results = found[static_cast<std::size_t>(rank)];
-    on.set(gradient_of(shape, rank, 0));
+    on.set(gradient_of(small, rank, 0));
     on.call();  // the first is eager: NCCL connects
     on.finish();
     results.push_back(on.get());
@@ -81,7 +82,7 @@ TEST(Graphs, GiveTheBitsOfEagerCalls) {
     cuda::check(cudaStreamEndCapture(on.stream(), &graph));
     cuda::check(cudaGraphInstantiate(&step, graph, 0));
     for (std::size_t t = 1; t <= replays; ++t) {
-      on.set(gradient_of(shape, rank, t));
+      on.set(gradient_of(small, rank, t));
       cuda::check(cudaGraphLaunch(step, on.stream()));
       on.finish();
       results.push_back(on.get());

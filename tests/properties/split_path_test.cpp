@@ -151,7 +151,7 @@ TEST(Split, LosesNothingWhileItsRangesMove) {
     SCOPED_TRACE(describe(shape));
     World world(shape);
     Vector given(count), taken(count);
-    for (std::uint64_t t = 0; t < 4 * balance_every; ++t) {
+    for (std::uint64_t t = 0; t < 2 * balance_every + 9; ++t) {
       const auto gradients = integer_gradients(shape, 50, random);
       for (const Vector& gradient : gradients) {
         for (std::size_t i = 0; i < count; ++i) given[i] += gradient[i];

@@ -29,7 +29,8 @@ struct BackendCase {
 
 /// Long loops are shared out where the same test runs under several schedules of the stand-in
 /// (SPARCCL_SIMT_SEED, 0 to 7): whether the i-th turn is this run's. of: 8 for a test that has all
-/// schedules, 2 for one of an element type. Elsewhere every turn is.
+/// schedules, 2 for one of an element type. Where only some schedules run, some turns are nobody's.
+/// Elsewhere every turn is taken.
 [[nodiscard]] bool my_turn(std::size_t i, std::size_t of);
 
 [[nodiscard]] Plan plan_of(const Shape& shape, int rank = 0);

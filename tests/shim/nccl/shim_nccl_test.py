@@ -12,6 +12,7 @@ import unittest
 
 from harness import ARGUMENTS, linked, loaded, parse, run, scratch
 
+STEPS = 16
 EVERY_CALL = {"SPARCCL_MATCH": "calls:0-3/7", "SPARCCL_DENSITY": "0.01"}
 # Of AddressSanitizer, where there is one: what a shell leaks, and that the shim reads between variables.
 UNCHECKED = {"ASAN_OPTIONS": "detect_leaks=0:intercept_memmem=0"}
@@ -22,41 +23,41 @@ KINDS = ["fewer than SPARCCL_MIN_COUNT entries", "a type that is not reduced spa
 class Unmodified(unittest.TestCase):
     def test_density_one_gives_the_bits_of_the_program_alone(self):
         for way in [linked, loaded]:
-            alone = way("run", 40, preload=False)
-            under = way("run", 40, variables={**EVERY_CALL, "SPARCCL_DENSITY": "1"})
+            alone = way("run", STEPS, preload=False)
+            under = way("run", STEPS, variables={**EVERY_CALL, "SPARCCL_DENSITY": "1"})
             self.assertEqual(len(alone.results), 2, alone.text)
             self.assertEqual(alone.results, under.results, under.text)
             self.assertEqual(alone.others, under.others)
-            self.assertEqual(under.row("sparsified")[0], 2 * 4 * 40)
+            self.assertEqual(under.row("sparsified")[0], 2 * 4 * STEPS)
 
     def test_sparse_results_are_the_same_on_every_rank(self):
-        alone = linked("run", 40, preload=False)
+        alone = linked("run", STEPS, preload=False)
         for way in [linked, loaded]:
-            under = way("run", 40, variables=EVERY_CALL)
+            under = way("run", STEPS, variables=EVERY_CALL)
             self.assertEqual(len(set(under.results.values())), 1, under.text)
             self.assertNotEqual(alone.results, under.results)
             self.assertEqual(alone.others, under.others)
             # k is 30 of 3000, 20 of 2000, 25 of 2500, 15 of 1500; there are two ranks.
             for nonzeros in under.nonzeros:
                 self.assertTrue(30 <= nonzeros <= 60, under.text)
-            self.assertEqual(under.row("sparsified")[0], 2 * 4 * 40)
+            self.assertEqual(under.row("sparsified")[0], 2 * 4 * STEPS)
 
     def test_learns_the_step_by_itself(self):
-        under = linked("run", 40)
-        self.assertEqual(under.row("sparsified")[0], 2 * (4 * 40 - 12), under.text)
+        under = linked("run", STEPS)
+        self.assertEqual(under.row("sparsified")[0], 2 * (4 * STEPS - 12), under.text)
         self.assertEqual(under.passed("learning which calls make a step"), 2 * 12)
         for reason in KINDS:
-            self.assertEqual(under.passed(reason), 2 * 40)
-        self.assertEqual(under.row("all")[0], 2 * 7 * 40)
+            self.assertEqual(under.passed(reason), 2 * STEPS)
+        self.assertEqual(under.row("all")[0], 2 * 7 * STEPS)
 
     def test_bytes_are_those_of_the_packets(self):
-        calls, sent, dense = linked("run", 40, variables=EVERY_CALL).row("sparsified")
+        calls, sent, dense = linked("run", STEPS, variables=EVERY_CALL).row("sparsified")
         # Of a call: its description, then header, table of one block, offsets and values, which are a
         # whole number of 64 bytes.
         packet = lambda k, width: 144 + (128 + 4 + k * (2 + width) + 63 + 8) // 64 * 64
         expected = packet(30, 4) + packet(20, 2) + packet(25, 2) + packet(15, 8)
-        self.assertEqual(sent, 80 * expected)
-        self.assertEqual(dense, 80 * (3000 * 4 + 2000 * 2 + 2500 * 2 + 1500 * 8))
+        self.assertEqual(sent, 2 * STEPS * expected)
+        self.assertEqual(dense, 2 * STEPS * (3000 * 4 + 2000 * 2 + 2500 * 2 + 1500 * 8))
 
     def test_nothing_is_lost(self):
         alone = linked("drain", preload=False)
@@ -67,21 +68,21 @@ class Unmodified(unittest.TestCase):
         self.assertEqual(under.row("sparsified")[0], 140)
 
     def test_what_is_left_alone_has_the_same_bits(self):
-        alone = linked("kinds", 40, preload=False)
-        under = linked("kinds", 40, variables={"SPARCCL_DENSITY": "0.01"})
+        alone = linked("kinds", STEPS, preload=False)
+        under = linked("kinds", STEPS, variables={"SPARCCL_DENSITY": "0.01"})
         self.assertEqual(len(alone.others), 2, alone.text)
         self.assertEqual(alone.others, under.others, under.text)
         for reason in ["inside of a group", "the stream is being captured",
                        "the communicator has one rank"]:
-            self.assertEqual(under.passed(reason), 80)
-        self.assertEqual(under.row("all")[0], 240)
+            self.assertEqual(under.passed(reason), 2 * STEPS)
+        self.assertEqual(under.row("all")[0], 6 * STEPS)
 
     def test_a_simulated_group_is_over_when_it_has_ended(self):
-        alone = linked("simulates", 40, preload=False)
-        under = linked("simulates", 40, variables={"SPARCCL_MATCH": "calls:1-4/8"})
+        alone = linked("simulates", STEPS, preload=False)
+        under = linked("simulates", STEPS, variables={"SPARCCL_MATCH": "calls:1-4/8"})
         self.assertEqual(alone.others, under.others, under.text)
-        self.assertEqual(under.passed("inside of a group"), 80)
-        self.assertEqual(under.row("sparsified")[0], 2 * 4 * 40)
+        self.assertEqual(under.passed("inside of a group"), 2 * STEPS)
+        self.assertEqual(under.row("sparsified")[0], 2 * 4 * STEPS)
 
     def test_disabled_it_only_counts(self):
         alone = linked("run", 20, preload=False)
@@ -236,14 +237,14 @@ class State(unittest.TestCase):
 
     def test_a_run_in_two_parts_gives_the_bits_of_one(self):
         folder = scratch("parts")
-        whole = linked("parts", 40, variables=EVERY_CALL)
-        first = linked("first", 40, variables={**EVERY_CALL, "SPARCCL_STATE_DIR": str(folder)})
-        second = linked("second", 40, variables={**EVERY_CALL, "SPARCCL_STATE_DIR": str(folder)})
+        whole = linked("parts", STEPS, variables=EVERY_CALL)
+        first = linked("first", STEPS, variables={**EVERY_CALL, "SPARCCL_STATE_DIR": str(folder)})
+        second = linked("second", STEPS, variables={**EVERY_CALL, "SPARCCL_STATE_DIR": str(folder)})
         self.assertEqual(len(whole.results), 2, whole.text)
         self.assertEqual(whole.results, second.results, first.text + second.text)
 
     def test_a_signal_prints_the_table_of_a_program_that_runs(self):
-        under = linked("signals", 40, variables=EVERY_CALL)
+        under = linked("signals", STEPS, variables=EVERY_CALL)
         self.assertEqual(under.words.count("bytes if dense"), 2, under.text)
 
 
