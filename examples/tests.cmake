@@ -48,17 +48,21 @@ set(cuda not-built)
 if(SPARCCL_EXAMPLES_CUDA)
   set(cuda built)
 endif()
-add_test(NAME examples.train_mnist
-  COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/train_mnist/train_mnist_test.py
-    --scratch ${CMAKE_CURRENT_BINARY_DIR}/train_mnist_test
-    --data ${CMAKE_CURRENT_SOURCE_DIR}/data/mnist
-    --program $<TARGET_FILE:train_mnist> --probe $<TARGET_FILE:mnist_launcher_probe> --cuda ${cuda}
-    -- ${mpirun})
-set_tests_properties(examples.train_mnist PROPERTIES
-  LABELS examples
-  ENVIRONMENT "${environment}"
-  PROCESSORS 2
-  TIMEOUT 1200)
+foreach(part Training Errors Cuda Launcher)
+  string(TOLOWER ${part} name)
+  add_test(NAME examples.train_mnist.${name}
+    COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/train_mnist/train_mnist_test.py
+      --part ${part}
+      --scratch ${CMAKE_CURRENT_BINARY_DIR}/train_mnist_test.${name}
+      --data ${CMAKE_CURRENT_SOURCE_DIR}/data/mnist
+      --program $<TARGET_FILE:train_mnist> --probe $<TARGET_FILE:mnist_launcher_probe> --cuda ${cuda}
+      -- ${mpirun})
+  set_tests_properties(examples.train_mnist.${name} PROPERTIES
+    LABELS examples
+    ENVIRONMENT "${environment}"
+    PROCESSORS 2
+    TIMEOUT 1200)
+endforeach()
 
 # A Python with matplotlib may be another one than CMake's.
 set(plot "")

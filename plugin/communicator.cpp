@@ -34,7 +34,7 @@ struct Descriptor {
   std::int32_t path;
   std::uint32_t course;
   std::uint64_t name_hash;
-  std::uint32_t route_calls;
+  std::uint32_t route_began;
   char name[60];  // cut, for messages
 };
 static_assert(std::is_trivially_copyable_v<Descriptor> &&
@@ -56,7 +56,7 @@ Descriptor describe(const Call& call) {
   d.mu = call.mu;
   d.path = static_cast<std::int32_t>(call.path);
   d.course = call.course;
-  d.route_calls = call.route_calls;
+  d.route_began = call.route_began;
   d.name_hash = call.name.hash;
   std::memcpy(d.name, call.name.text.data(), std::min(call.name.text.size(), sizeof(d.name) - 1));
   return d;
@@ -87,7 +87,7 @@ std::string show(const Descriptor& d) {
     } else if (d.course != 0) {
       text << " being tried by auto, call " << d.course;
     }
-    if (d.route_calls != 0) text << ", " << d.route_calls << " calls since that path began";
+    if (d.route_began != 0) text << " begun at step " << d.route_began - 1;
   }
   text << ", " << name_of(static_cast<Reduction>(d.reduction)) << ")";
   return text.str();

@@ -50,9 +50,9 @@ struct Call {
   /// Path::split that came with a state; or 0.
   std::uint32_t course = 0;
   static constexpr std::uint32_t loaded_ranges = 0x80000000u;
-  /// Calls since the route began, where what it keeps from call to call must be alike on all ranks;
-  /// else 0.
-  std::uint32_t route_calls = 0;
+  /// 1 + the step at which the route began, where what it keeps from call to call must be alike on
+  /// all ranks; else 0. No count of calls: of a captured graph, replays are none.
+  std::uint32_t route_began = 0;
 };
 
 class Communicator::Impl {

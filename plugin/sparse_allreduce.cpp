@@ -25,8 +25,7 @@ std::size_t SparseAllreduce::Impl::run(const void* gradient, double loss_scale, 
   const Range range = observer_.call(name_.c_str());
   if (communicator_->asynchronous()) collect_stage_times();  // else each call has collected its own
   using Clock = std::chrono::steady_clock;
-  const bool choosing = options_.path == Path::automatic && !(choice_ && choice_->settled());
-  const Clock::time_point began = choosing ? Clock::now() : Clock::time_point();
+  const Clock::time_point began = choosing() ? Clock::now() : Clock::time_point();
   observer_.begin(stream);
   observer_.timed(Stage::wait, [&] {
     communicator_->agree(call(output.reduction), roll_, memory_.step, stream);
@@ -79,7 +78,6 @@ void SparseAllreduce::Impl::exchange(int exchange, const Run& run) {
 }
 
 void SparseAllreduce::Impl::finish(const Run& run) {
-  ++route_calls_;
   communicator_->carry_out(name_, [&] {
     route_->finish(run);
     if (!communicator_->asynchronous()) backend().finish(run.step.stream);
@@ -159,7 +157,7 @@ Call SparseAllreduce::Impl::call(Reduction reduction) const {
           .mu = plan_.mu,
           .path = path_,
           .course = choice_ && !choice_->settled() ? choice_->calls() + 1 : loaded_ranges_,
-          .route_calls = route_ != nullptr && route_->has_course() ? route_calls_ : 0};
+          .route_began = route_began_};
 }
 
 void SparseAllreduce::Impl::require_arguments(const void* gradient, double loss_scale,
@@ -254,6 +252,7 @@ void SparseAllreduce::Impl::set_options(const Options& options) {
   const Path path = options.path;
   const bool rests = path == path_ && route_ != nullptr && route_->at_rest();
   std::unique_ptr<Route> route = route_of(path, plan, options);
+  const Ranges ranges = path == path_ ? this->ranges() : Ranges{};
   const std::size_t capacity = std::max(plan.k, history_entries(backend(), plan_, memory_));
   if (capacity != history_.capacity) {
     Memory memory = memory_;
@@ -266,14 +265,13 @@ void SparseAllreduce::Impl::set_options(const Options& options) {
   plan_ = plan;
   options_ = options;
   choice_.reset();
-  const Ranges ranges = path == path_ ? this->ranges() : Ranges{};
   take_route(path, std::move(route));
   if (rests && route_ != nullptr) route_->resume_at_rest();
   if (route_ != nullptr && route_->takes_ranges(ranges.numbers)) put_ranges(ranges);
 }
 
 SparseAllreduce::Impl::Ranges SparseAllreduce::Impl::ranges() const {
-  Ranges ranges{{}, loaded_ranges_, route_calls_};
+  Ranges ranges{{}, loaded_ranges_, route_began_};
   if (memory_.bounds == nullptr) return ranges;
   ranges.numbers.resize(2 * static_cast<std::size_t>(plan_.world_size) + 1);
   communicator_->backend().download(ranges.numbers.data(), memory_.bounds,
@@ -286,7 +284,7 @@ void SparseAllreduce::Impl::put_ranges(const Ranges& ranges) {
   backend().upload(memory_.bounds, ranges.numbers.data(),
                    ranges.numbers.size() * sizeof(ranges.numbers[0]));
   loaded_ranges_ = ranges.loaded;
-  route_calls_ = ranges.calls;
+  route_began_ = ranges.began;
 }
 
 Stats SparseAllreduce::Impl::stats() const {

@@ -67,7 +67,7 @@ class SparseAllreduce::Impl {
   /// Of Path::split, and what the roll call has of them.
   struct Ranges {
     std::vector<std::uint64_t> numbers;  // [P + 1] bounds, [P] demand; or none
-    std::uint32_t loaded = 0, calls = 0;
+    std::uint32_t loaded = 0, began = 0;
   };
   [[nodiscard]] Ranges ranges() const;
   void put_ranges(const Ranges& ranges);
@@ -80,10 +80,12 @@ class SparseAllreduce::Impl {
   [[nodiscard]] std::unique_ptr<Route> route_of(Path path, const Plan& plan,
                                                 const Options& options);
   void take_route(Path path, std::unique_ptr<Route> route);
+  [[nodiscard]] std::uint64_t steps() const;
+  [[nodiscard]] bool choosing() const;
   void forget_history();
   /// Collective, of ranks that agree about the call: the route is there, and has been entered.
   void make_ready(Stream stream);
-  void make_ready_now(bool choosing, Stream stream);
+  void make_ready_now(bool chooses, Stream stream);
   void make_route_now();
   /// The path of this call, under Path::automatic.
   [[nodiscard]] Path choose_path(Stream stream);
@@ -131,7 +133,7 @@ class SparseAllreduce::Impl {
   std::unique_ptr<Route> route_;      // its; null: made by the next call, which is collective
   bool entered_ = false;              // by route_
   std::uint32_t loaded_ranges_ = 0;   // Call::course of ranges that came with a state, or 0
-  std::uint32_t route_calls_ = 0;     // that ended since route_ was taken
+  std::uint32_t route_began_ = 0;     // Call::route_began
   std::optional<PathChoice> choice_;  // under Path::automatic, once a call was made
   const char* unchosen_ = "";         // why there is a path without a choice
   StageListener stage_listener_;

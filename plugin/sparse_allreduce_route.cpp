@@ -31,20 +31,36 @@ void SparseAllreduce::Impl::take_route(Path path, std::unique_ptr<Route> route) 
   path_ = path;
   route_ = std::move(route);
   entered_ = false;
-  loaded_ranges_ = route_calls_ = 0;
+  loaded_ranges_ = route_began_ = 0;
   memory_.bounds = memory_.demand = nullptr;
-  if (route_ != nullptr) route_->install(memory_);
+  if (route_ == nullptr) return;
+  route_->install(memory_);
+  if (route_->has_course()) route_began_ = 1 + static_cast<std::uint32_t>(steps());
+}
+
+/// That were made, on the device, too.
+std::uint64_t SparseAllreduce::Impl::steps() const {
+  std::uint64_t steps = 0;
+  communicator_->backend().finish_all();
+  communicator_->backend().download(&steps, memory_.step, sizeof steps);
+  return steps;
+}
+
+/// Whether the next call tries a path. What a state was saved on, or no calibration, is no choice.
+bool SparseAllreduce::Impl::choosing() const {
+  if (options_.path != Path::automatic) return false;
+  return choice_ ? !choice_->settled() : path_ == Path::automatic;
 }
 
 void SparseAllreduce::Impl::make_ready(Stream stream) {
-  const bool choosing = options_.path == Path::automatic && (!choice_ || !choice_->settled());
-  if (!choosing && route_ != nullptr && entered_) return;
-  make_ready_now(choosing, stream);
-  if (choosing) observer_.skip();  // a probe is no stage
+  const bool chooses = choosing();
+  if (!chooses && route_ != nullptr && entered_) return;
+  make_ready_now(chooses, stream);
+  if (chooses) observer_.skip();  // a probe is no stage
 }
 
-void SparseAllreduce::Impl::make_ready_now(bool choosing, Stream stream) {
-  if (choosing) {
+void SparseAllreduce::Impl::make_ready_now(bool chooses, Stream stream) {
+  if (chooses) {
     Path path = path_;
     naming(name_, [&] { path = choose_path(stream); });
     if (path != path_) {

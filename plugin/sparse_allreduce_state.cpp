@@ -39,7 +39,7 @@ void SparseAllreduce::Impl::adopt(StateCopy state) {
   take_route(path, std::move(route));
   if (state.at_rest && path == state.path && route_ != nullptr) route_->resume_at_rest();
   loaded_ranges_ = ranges.loaded;
-  route_calls_ = ranges.calls;
+  if (ranges.began != 0) route_began_ = ranges.began;
 }
 
 /// Ranks whose ranges differ would add up entries of different positions: they have to be told

@@ -32,6 +32,7 @@ A damping_of(double own, double total, double mu) {
 /// Indices of the `most` largest, ties to the lower; ascending.
 template <class A>
 std::vector<std::size_t> largest(const std::vector<A>& values, std::size_t most) {
+  if (most == 0) return {};
   A threshold = -1;  // below all magnitudes
   std::size_t ties = 0;
   if (most < values.size()) {
@@ -43,6 +44,7 @@ std::vector<std::size_t> largest(const std::vector<A>& values, std::size_t most)
                       ordered.begin(), last, [&](A value) { return value > threshold; }));
   }
   std::vector<std::size_t> chosen;
+  chosen.reserve(std::min(most, values.size()));
   for (std::size_t i = 0; i < values.size(); ++i) {
     const bool tie = values[i] == threshold && ties > 0;
     if (!(values[i] > threshold) && !tie) continue;

@@ -166,7 +166,8 @@ double bytes_of_a_rank(const Settings& s, int ranks) {
     const double accumulator = type == DataType::float64 ? 8 : 4;
     const double tensors = (2 * width + accumulator) * count + spread_entries * width;
     const double lists = k * (2 * accumulator + 16) + ranks * k * (2 + width);
-    const double check = s.checks > 0 ? (16 + 2 * accumulator) * count : 0;
+    // Of the oracle and of what it is held against: copies, lists of what was sent.
+    const double check = s.checks > 0 ? (16 + 3 * accumulator + 2 * width) * count + 56 * k : 0;
     const bool naive = std::ranges::find(s.baselines, "naive") != s.baselines.end();
     const double others = naive ? 8 * count + 8 * k * (ranks + 1) : 0;
     // Dense reductions stage a part of the tensor; which, depends on the transport.

@@ -25,6 +25,7 @@ parser.add_argument("--data", type=pathlib.Path, required=True)
 parser.add_argument("--program", required=True)
 parser.add_argument("--probe", required=True)
 parser.add_argument("--cuda", choices=["built", "not-built"], required=True)
+parser.add_argument("--part", action="append", default=[], help="a class of tests (default: all)")
 separator = sys.argv.index("--")
 options, launcher = parser.parse_args(sys.argv[1:separator]), sys.argv[separator + 1:]
 scratch, mnist, program = options.scratch, options.data, options.program
@@ -381,4 +382,4 @@ class Launcher(unittest.TestCase):
 
 if __name__ == "__main__":
     scratch.mkdir(parents=True, exist_ok=True)
-    unittest.main(argv=sys.argv[:1], verbosity=2)
+    unittest.main(argv=sys.argv[:1] + options.part, verbosity=2)

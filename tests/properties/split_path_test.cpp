@@ -212,7 +212,7 @@ TEST(Split, RefusesARankWhoseRangesBeganAtAnotherCall) {
   world.tensor(2).set_path(Path::split);
   world.each([&](SparseAllreduce& tensor, int) {
     expect_error([&] { static_cast<void>(run(tensor, Bytes(4'000))); }, Result::mismatch,
-                 {"fc1.weight", "1 calls since that path began"});
+                 {"fc1.weight", "path split begun at step 0", "path split begun at step 1"});
   });
   world.each([&](SparseAllreduce& tensor, int) {  // the way out
     tensor.set_path(Path::allgather);

@@ -113,11 +113,9 @@ class DensePath : public testing::TestWithParam<DataType> {
 
 TEST_P(DensePath, SendsEverythingAndKeepsWhatRoundingLeft) {
   const double scale = 0.25;
-  std::size_t turn = 0;
   for (const std::size_t count : {1, 7, 1'000, 70'003}) {
     for (const std::size_t shift : {0, 1}) {
       for (const bool in_place : {false, true}) {
-        if (!my_turn(turn++, 2)) continue;
         const Plan plan = plan_of({.count = count, .k = 1, .type = GetParam(), .wire = GetParam()});
         const Vector residual = make_data(Pattern::gaussian, count, accumulator(), 1);
         const Vector gradient = make_data(Pattern::heavy_tails, count, GetParam(), 2);
@@ -215,9 +213,7 @@ TEST_P(DensePath, RefusedStepsDoNothing) {
 }
 
 TEST_P(DensePath, ConvertsCopiesAndClears) {
-  std::size_t turn = 0;
   for (const std::size_t count : {1, 5'001}) {
-    if (!my_turn(turn++, 2)) continue;
     for (const DataType to : floating_types) {
       for (const double scale : {1.0, 0.125, 1.0 / 3}) {
         const Vector from = make_data(Pattern::gaussian, count, GetParam(), 4);

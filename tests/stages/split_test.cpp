@@ -146,9 +146,15 @@ TEST_P(Split, EveryStageIsAsDefined) {
   std::size_t turn = 0, trimmed = 0;
   for (const Case& c : cases) {
     const std::size_t i = turn++;
-    if (!my_turn(i, 2) || (c.ranks > 8 && GetParam() != DataType::float32)) continue;
-    for (const DataType wire : {GetParam(), floating_types[i % 3]}) {
-      if (wire == GetParam() && i % 2 != 0 && GetParam() != DataType::float64) continue;
+    if (c.ranks > 8 ? GetParam() != DataType::float32 : !my_turn(i, 2)) continue;
+    std::vector<DataType> wires{GetParam()};
+    if (GetParam() != DataType::float64) {  // by turns
+      const DataType other = floating_types[i / 2 % 3];
+      if (i % 2 != 0 && other != GetParam()) wires = {other};
+    } else {
+      wires.push_back(floating_types[i % 3]);
+    }
+    for (const DataType wire : wires) {
       const Shape shape{.ranks = c.ranks,
                         .count = c.count,
                         .k = c.k,
