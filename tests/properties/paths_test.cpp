@@ -18,14 +18,12 @@ struct Case {
   int ranks, ranks_per_node;
 };
 
-/// The stand-ins for devices: two shapes of each test, sixteen ranks in one test.
-const bool every_call_is_slow = rounds(32) == 1;
-
+/// Where calls are slow: two shapes of each test, sixteen ranks in one test.
 class Paths : public testing::TestWithParam<Case> {
  protected:
   void SetUp() override {
     const std::string test = testing::UnitTest::GetInstance()->current_test_info()->name();
-    if (every_call_is_slow && GetParam().ranks > 8 && !test.starts_with("LoseNothingAndAgree/"))
+    if (calls_are_slow() && GetParam().ranks > 8 && !test.starts_with("LoseNothingAndAgree/"))
       GTEST_SKIP() << "every call is slow here";
   }
 
@@ -51,7 +49,7 @@ class Paths : public testing::TestWithParam<Case> {
     };
     constexpr std::pair<std::size_t, std::size_t> sizes[] = {
         {9, 1}, {9, 9}, {1'000, 1}, {1'000, 21}, {1'000, 333}};
-    if (every_call_is_slow) {
+    if (calls_are_slow()) {
       const auto [count, k] = sizes[i % std::size(sizes)];
       add(count, k);
       add(9'001, 180);  // two tiles in half of it
@@ -277,7 +275,7 @@ TEST(Hierarchy, RefusesARankThatBeganAtAnotherCall) {
 
 /// A history of longer shards does not belong to these; the residual does.
 TEST(Hierarchy, TakesStatesOfNodesOfOtherSizes) {
-  if (every_call_is_slow) GTEST_SKIP() << "every call is slow here";
+  if (calls_are_slow()) GTEST_SKIP() << "every call is slow here";
   const auto folder =
       std::filesystem::path(testing::TempDir()) / ("sparccl_nodes_" + std::to_string(getpid()));
   std::filesystem::create_directories(folder);

@@ -10,6 +10,10 @@
 
 namespace sparccl::test {
 
+int rounds(int full) { return calls_are_slow() ? (full + 31) / 32 : full; }
+
+std::uint64_t variation() { return 7919 * schedule(); }
+
 std::size_t history_entries_of(const SparseAllreduce& tensor) {
   return history_entries(tensor.impl().communicator().backend(), tensor.impl().plan(),
                          tensor.impl().memory());
@@ -164,8 +168,7 @@ Shape random_shape(std::mt19937_64& random, std::size_t most_work) {
   constexpr int worlds[] = {1, 2, 3, 4, 5, 7, 8, 13, 16, 33, 64};
   constexpr double mus[] = {0, 1, 2, 5};
   Shape shape;
-  shape.ranks =
-      worlds[random() % (rounds(32) == 1 ? 9 : std::size(worlds))];  // where calls are slow: 16
+  shape.ranks = worlds[random() % (calls_are_slow() ? 9 : std::size(worlds))];  // 9: to 16 ranks
   const std::size_t most = std::max<std::size_t>(1, most_work / std::size_t(shape.ranks));
   shape.count = random() % 2 == 0 ? special[random() % std::size(special)]
                                   : 1 + random() % (std::size_t{1} << random() % 18);

@@ -31,8 +31,13 @@ using Bytes = std::vector<std::byte>;
 /// hosts, or of NCCL, by which file the test is linked with (ranks_of_*.cpp).
 [[nodiscard]] std::vector<Communicator> make_ranks(int world_size, int ranks_per_node = 0);
 
-/// How often a loop over random shapes turns that turns `full` times on hosts: the stand-ins are
-/// slow. And how far its shapes are from those, where the same test is run under several schedules.
+/// Whether these ranks are of a stand-in, whose every call takes long: a test is run under each of
+/// its schedules, and does less in one. And which schedule that is.
+[[nodiscard]] bool calls_are_slow();
+[[nodiscard]] std::uint64_t schedule();
+
+/// How often a loop over random shapes turns that turns `full` times where calls are fast, and how
+/// far its shapes are from those of another schedule.
 [[nodiscard]] int rounds(int full);
 [[nodiscard]] std::uint64_t variation();
 
