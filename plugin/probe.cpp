@@ -50,13 +50,13 @@ class LinkProbe {
   [[nodiscard]] Link gather(Transport& transport) {
     const auto ranks = static_cast<std::size_t>(transport.size());
     if (ranks == 1) return {};
-    const Curve curve =
-        grow(std::max(most_bytes_ / 4 / ranks, 2 * smallest), [&](std::size_t bytes) {
-          Buffers buffers(communicator_, ranks * bytes, 0);
-          return clock_.typical([&] {
-            buffers.carry_out([&] { transport.all_gather(buffers.send.get(), bytes, stream_); });
-          });
-        });
+    const std::size_t most = std::max(most_bytes_ / 4 / ranks, 2 * smallest);
+    const Curve curve = grow(most, enough_of_gather, [&](std::size_t bytes) {
+      Buffers buffers(communicator_, ranks * bytes, 0);
+      return clock_.typical([&] {
+        buffers.carry_out([&] { transport.all_gather(buffers.send.get(), bytes, stream_); });
+      });
+    });
     Link link;
     link.latency = curve.points.front().seconds / static_cast<double>(std::bit_width(ranks - 1));
     link.seconds_per_byte = std::max(fastest, curve.slope() / static_cast<double>(ranks - 1));
@@ -87,7 +87,7 @@ class LinkProbe {
   }
 
   [[nodiscard]] Curve all_reduce() {
-    return grow(most_bytes_, [&](std::size_t bytes) {
+    return grow(most_bytes_, enough_of_dense, [&](std::size_t bytes) {
       Buffers buffers(communicator_, bytes, bytes);
       return clock_.typical([&] {
         buffers.carry_out([&] {
@@ -102,22 +102,25 @@ class LinkProbe {
  private:
   static constexpr std::size_t smallest = 64;  // bytes
   static constexpr double fastest = 1e-13;     // seconds per byte: no link is that good
+  // Seconds of a call behind which no larger one is measured. Libraries take other algorithms for
+  // large tensors than for small ones: what a dense allreduce costs is told by long calls alone.
+  static constexpr double enough_of_gather = 4e-3;
+  static constexpr double enough_of_dense = 20e-3;
 
-  /// From small messages on to `most` bytes, or to where the next would be slow.
+  /// From small messages on to `most` bytes, or until one takes longer than `enough` seconds.
   template <class Time>
-  [[nodiscard]] Curve grow(std::size_t most, const Time& time) {
+  [[nodiscard]] Curve grow(std::size_t most, double enough, const Time& time) {
     Curve curve;
     for (std::size_t bytes = smallest;; bytes = std::min(8 * bytes, most)) {
       double seconds = time(bytes);
       // Eight times the bytes do not take sixteen times as long, unless a message was lost (TCP
       // waits for a fifth of a second then) or a burst used up: told apart by measuring again.
-      for (int more = 0; more < 3 && !curve.points.empty(); ++more) {
-        if (seconds <= 16 * curve.points.back().seconds) break;
+      if (!curve.points.empty() && seconds > 16 * curve.points.back().seconds) {
         seconds = std::min(seconds, time(bytes));
       }
       curve.points.push_back({static_cast<double>(bytes), seconds});
       if (bytes == most) return curve;
-      if (seconds > ProbeClock::slow / 2 && curve.points.size() > 3) return curve;
+      if (seconds > enough && curve.points.size() > 3) return curve;
     }
   }
 

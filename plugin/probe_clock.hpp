@@ -34,14 +34,13 @@ class ProbeClock {
     return slowest(own([&] { work(); }));
   }
 
-  /// Of calls after the first, which finds no memory warm: the shortest of as many as their length
-  /// allows. What else the machine does makes calls longer, never shorter.
+  /// Of calls after the first, which finds no memory warm: the shortest of four. What else the
+  /// machine does makes calls longer, never shorter; next to a long one it does not matter.
   template <class Work>
   [[nodiscard]] double typical(const Work& work) {
     static_cast<void>(once(work));
     double least = once(work);
-    const int more = least > slow ? 0 : least > slow / 8 ? 1 : 3;
-    for (int i = 0; i < more; ++i) least = std::min(least, once(work));
+    for (int i = 0; i < 3 && least < long_call; ++i) least = std::min(least, once(work));
     return least;
   }
 
@@ -54,9 +53,9 @@ class ProbeClock {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   }
 
-  /// Seconds of a call that is not repeated.
-  static constexpr double slow = 8e-3;
-  static constexpr std::size_t most = 8;  // figures
+  static constexpr double slow = 8e-3;       // seconds of a step that is repeated once
+  static constexpr double long_call = 0.25;  // of a call that is not repeated
+  static constexpr std::size_t most = 8;     // figures
 
  private:
   void exchange(std::span<const double> figures);

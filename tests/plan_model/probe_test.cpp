@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 #include <mutex>
+#include <thread>
 
 #include "calibration.hpp"
 #include "probe_clock.hpp"
@@ -49,6 +50,25 @@ TEST(Probe, EveryRankGetsTheSameFiguresInBoundedTime) {
   EXPECT_EQ(told[0], told[1]);
   // About a second on hosts; other tests and sanitizers may slow it down.
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(60));
+}
+
+/// One call that something else made longer is not what is told of calls that take 10 ms.
+TEST(Probe, CallsAreRepeatedUnlessTheyTakeLongOnAnyRank) {
+  std::vector<Communicator> communicators = make_ranks(2);
+  on_each(communicators, [&](Communicator& communicator) {
+    using std::chrono::milliseconds;
+    ProbeClock clock(*communicator.impl(), nullptr);
+    const auto calls_of = [&](milliseconds on_rank_1) {
+      int calls = 0;
+      static_cast<void>(clock.typical([&] {
+        ++calls;
+        if (communicator.rank() == 1) std::this_thread::sleep_for(on_rank_1);
+      }));
+      return calls;
+    };
+    EXPECT_EQ(calls_of(milliseconds(10)), 5);
+    EXPECT_EQ(calls_of(milliseconds(300)), 2);
+  });
 }
 
 TEST(Probe, RanksThatMeasureDifferentlyAgreeOnTheSlowest) {
