@@ -7,7 +7,6 @@ import json
 import sys
 
 from breakeven import crossing
-from topology import BURST_BYTES
 
 # What "x" means in the table and decides where a break-even is. A ratio of the two medians is another
 # figure: they may be of different minutes.
@@ -138,9 +137,11 @@ def train_lines(runs):
 
 
 def burst_line(runs, burst):
-    """Of the sparse calls: the one of which the largest part may pass before the rate holds."""
-    calls = [(min(1, burst / row["wire_bytes"]), -run["rate_gbps"], run["hosts"], path, row["wire_bytes"])
-             for run in runs for path, row in rows_of(run).items()
+    """Of the sparse calls: the one of which the largest part may pass before the rate holds. burst: bytes, of
+    runs that do not tell theirs."""
+    calls = [(min(1, run.get("burst_bytes", burst) / row["wire_bytes"]), -run["rate_gbps"], run["hosts"], path,
+              row["wire_bytes"])
+             for run in runs if "burst_bytes" in run or burst for path, row in rows_of(run).items()
              if path != "dense" and row.get("path") != "dense" and row.get("wire_bytes")]  # fmt: skip
     if not calls:
         return []
@@ -150,7 +151,7 @@ def burst_line(runs, burst):
             f"at {-rate:g} Gbit/s the rest takes {all_ms * (1 - part):.2g} ms, all would take {all_ms:.2g}"]
 
 
-def table(runs, burst=BURST_BYTES):
+def table(runs, burst=None):
     """Milliseconds (medians), and RATIO."""
     names = ["dense", *sparse_paths(runs)]
     lines = ["hosts   Gbit/s  reached   rtt us" + "".join(f"{name:>22}" for name in names)]
@@ -182,7 +183,7 @@ if __name__ == "__main__":
     try:
         with open(sys.argv[1], encoding="utf-8") as file:
             found = json.load(file)
-        print(table(found["runs"], found["burst_bytes"]))
+        print(table(found["runs"], found.get("burst_bytes")))
     except (OSError, ValueError) as error:
         raise SystemExit(f"results.py: {error}") from error
     except (KeyError, TypeError) as error:

@@ -222,7 +222,8 @@ def train(options, hosts, path):
 def measure(options, network, bits, scratch):
     network.shape(bits, options.delay_us)
     before_runs = link.measure()
-    run = {"hosts": network.hosts, "rate_gbps": bits / 1e9, "rtt_us": before_runs["rtt_us"]}
+    run = {"hosts": network.hosts, "rate_gbps": bits / 1e9, "rtt_us": before_runs["rtt_us"],
+           "burst_bytes": topology.burst_bytes(bits)}  # fmt: skip
     before = network.sent_bytes()
     run["perf"], run["command"] = perf(options, network.hosts, scratch / "perf.json")
     run["sent_bytes"] = [b - a for a, b in zip(before, network.sent_bytes())]
@@ -245,14 +246,13 @@ def measure(options, network, bits, scratch):
 
 
 def about_here(options):
-    commit = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True,
+    commit = subprocess.run(["git", "-C", str(ROOT), "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"], capture_output=True,
                             text=True, check=False).stdout.strip()  # fmt: skip
     return {
         "date": datetime.date.today().isoformat(),
         "commit": commit or None,
         "kernel": platform.release(),
         "cores": os.cpu_count(),
-        "burst_bytes": topology.BURST_BYTES,
         "delay_us": options.delay_us,
         "count": options.count,
         "density": options.density,

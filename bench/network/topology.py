@@ -14,9 +14,22 @@ SWITCH = PREFIX + "switch"
 DEVICE = "v0"  # in each host
 LOCK = "/run/lock/sparccl-network.lock"
 
-# One segment of TCP offload and a half. tbf lets so much through at once: with more, the packets of a
-# sparse step would not be shaped at all.
-BURST_BYTES = 96 * 1024
+# tbf lets so much through at once: messages of a sparse step are short, and what passes at once is not
+# shaped. What the link carries in BURST_SECONDS, less than which timers that are late would take from the
+# rate; and a segment of TCP offload and a half at most, at least two small ones.
+MOST_BURST_BYTES = 96 * 1024
+LEAST_BURST_BYTES = 12 * 1024
+BURST_SECONDS = 2e-3
+
+
+def burst_bytes(rate_bits):
+    return int(min(MOST_BURST_BYTES, max(LEAST_BURST_BYTES, rate_bits / 8 * BURST_SECONDS)))
+
+
+def segment_bytes(rate_bits):
+    """Of TCP offload: what tbf takes as it is. One that it had to cut would be lost in netem's count of them
+    (Linux before 6.12.6, CVE-2024-56770)."""
+    return burst_bytes(rate_bits) * 2 // 3
 
 
 class Busy(Exception):
@@ -40,7 +53,7 @@ def address(index):
 
 def shaping(rate_bits, delay_us):
     """tc's words for a qdisc that does both: delay, and behind it the rate."""
-    tbf = ["tbf", "rate", f"{int(rate_bits)}bit", "burst", str(BURST_BYTES), "latency", "100ms"]
+    tbf = ["tbf", "rate", f"{int(rate_bits)}bit", "burst", str(burst_bytes(rate_bits)), "latency", "100ms"]
     if delay_us == 0:
         return [["root", *tbf]]
     netem = ["root", "handle", "1:", "netem", "delay", f"{delay_us}us", "limit", "100000"]
@@ -108,6 +121,8 @@ class Network:
         for i in range(self.hosts):
             for namespace, device in ((host(i), DEVICE), (SWITCH, f"p{i}")):
                 run("tc", "-n", namespace, "qdisc", "del", "dev", device, "root", check=False)
+                run("ip", "-n", namespace, "link", "set", "dev", device,
+                    "gso_max_size", str(segment_bytes(rate_bits)))  # fmt: skip
                 for words in shaping(rate_bits, delay_us):
                     run("tc", "-n", namespace, "qdisc", "add", "dev", device, *words)
 

@@ -111,12 +111,27 @@ class Network(unittest.TestCase):
     def test_the_table_says_what_passed_unshaped(self):
         """At the smallest number of hosts and the slowest rate; a dense row's bytes are not asked about."""
         runs = [run_of(0.1, 40, 2), run_of(1, 10, 2)]
-        self.assertNotIn("burst", results.table(runs))
+        self.assertNotIn("burst", results.table(runs, 50_000))
         for each in runs:
             each["perf"]["rows"][0]["wire_bytes"] = 200_000
             each["perf"]["rows"].append({**each["perf"]["rows"][0], "path_asked": "dense", "wire_bytes": 10})
         self.assertIn("burst: up to 25 % of a call's 200,000 bytes (4 hosts, split) pass unshaped; at 0.1 Gbit/s "
                       "the rest takes 12 ms, all would take 16", results.table(runs, 50_000))  # fmt: skip
+
+    def test_each_row_has_its_own_burst(self):
+        rows = [{**run_of(rate, 40, 2), "burst_bytes": burst} for rate, burst in ((0.1, 10_000), (1, 50_000))]
+        for each in rows:
+            each["perf"]["rows"][0]["wire_bytes"] = 200_000
+        self.assertIn("at 1 Gbit/s the rest takes 1.2 ms", results.table(rows, 100_000))
+        for each in rows:
+            del each["burst_bytes"]  # none that is known
+        self.assertNotIn("burst", results.table(rows))
+
+    def test_bursts_are_short_on_slow_links(self):
+        self.assertEqual([topology.burst_bytes(rate) for rate in (1e6, 1e8, 1e9, 1e11)],
+                         [12_288, 25_000, 98_304, 98_304])  # fmt: skip
+        for words in topology.shaping(1e8, 0):
+            self.assertEqual(words[words.index("burst") + 1], "25000")
 
     def test_results_are_printed_again(self):
         with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
