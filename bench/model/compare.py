@@ -5,8 +5,9 @@ usage: compare.py RESULT.json [--calibration P=FILE ...] [--plan sparccl_plan]
 
 RESULT.json brings the costs of its P hosts, which sparccl_plan --probe measured at the highest of the
 rates (there the processors' part of a byte is known as well); a FILE of other costs takes their place.
-Predictions for the other rates change the bandwidth and nothing else. A line for each case and break-even,
-and at the end the worst of each number of hosts. Exit code 1 where a prediction is off by more than
+Predictions for the other rates change the bandwidth and nothing else. A line for each case (of times, the
+shortest and the longest call beside the median) and break-even, and at the end the worst of each number of
+hosts. Exit code 1 where a prediction is off by more than
 --within, 2 for bad input.
 """
 import argparse
@@ -33,18 +34,20 @@ def by_ranks(texts):
 
 
 def rows_of(run):
-    """(entries, density, path, seconds, times faster than dense): of the paths that were asked for by
-    name, and of dense."""
+    """(entries, density, path, seconds, seconds of the shortest and the longest call, times faster than
+    dense): of the paths that were asked for by name, and of dense."""
     dense = {}
     for row in run["perf"]["rows"]:
         if row["in_place"]:
             continue
-        dense.setdefault((row["count"], row["density"]), []).append(row["dense_time_us"]["median"])
+        dense.setdefault((row["count"], row["density"]), []).append(row["dense_time_us"])
         if row["path_asked"] not in ("auto", "dense"):
-            yield (row["count"], row["density"], row["path_asked"], 1e-6 * row["time_us"]["median"],
-                   row["speedup"])
-    for (count, density), times in dense.items():
-        yield count, density, "dense", 1e-6 * statistics.median(times), 1
+            times = row["time_us"]
+            yield (row["count"], row["density"], row["path_asked"], 1e-6 * times["median"],
+                   (1e-6 * times["min"], 1e-6 * times["max"]), row["speedup"])
+    for (count, density), blocks in dense.items():
+        yield (count, density, "dense", 1e-6 * statistics.median(times["median"] for times in blocks),
+               (1e-6 * min(times["min"] for times in blocks), 1e-6 * max(times["max"] for times in blocks)), 1)
 
 
 def runs_of(path):
@@ -100,14 +103,14 @@ class Comparison:
         calibration = self.calibration(run)
         rate = rate_of(run)
         best = {}
-        for count, density, path, measured, ratio in rows_of(run):
+        for count, density, path, measured, calls, ratio in rows_of(run):
             answer = self.plan.at(calibration, count, density, run["hosts"], "--bandwidth",
                                   f"{rate:.9g}gbit")
             if path not in answer["paths"]:
                 continue
             predicted = answer["paths"][path]["seconds"]
             self.tell(run["hosts"], f"{run['hosts']} hosts, {rate:.4g} Gbit/s, {count} entries, "
-                      f"{100 * density:g} %, {path}", predicted, measured, show_seconds)
+                      f"{100 * density:g} %, {path}", predicted, measured, show_seconds, calls)
             case = run["hosts"], count, density
             self.answers[case] = answer
             if path != "dense":
@@ -131,11 +134,13 @@ class Comparison:
             self.tell(case[0], name, 8e-9 * predicted["bytes_per_second"], measured,
                       lambda gbps: f"{gbps:.4g} Gbit/s")
 
-    def tell(self, hosts, name, predicted, measured, show):
+    def tell(self, hosts, name, predicted, measured, show, calls=None):
+        """calls: the shortest and the longest of which measured is the median."""
         error = predicted / measured - 1
+        spread = f" ({show(calls[0])} to {show(calls[1])})" if calls else ""
         self.errors.setdefault(hosts, []).append(abs(error))
         mark = "" if abs(error) <= self.within else "   <-- off"
-        print(f"{name}: predicted {show(predicted)}, measured {show(measured)}, {100 * error:+.1f} %{mark}")
+        print(f"{name}: predicted {show(predicted)}, measured {show(measured)}{spread}, {100 * error:+.1f} %{mark}")
 
 
 def in_words(even):
