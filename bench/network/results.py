@@ -15,6 +15,7 @@ RATIO = "times faster than dense: the median of the ratios of neighbouring block
 
 # Dense calls cannot be faster than the link: beyond this the look at the link was of another moment.
 MORE_THAN_REACHED = 0.05
+STOLEN_THAT_COUNTS = 0.02
 ENOUGH_OF_ASKED = 0.8  # below it the processors were the limit, or somebody else's work
 
 
@@ -151,6 +152,16 @@ def burst_line(runs, burst):
             f"at {-rate:g} Gbit/s the rest takes {all_ms * (1 - part):.2g} ms, all would take {all_ms:.2g}"]
 
 
+def stolen_line(runs):
+    """A virtual machine's: times of such a row are of a slower one."""
+    worst = max(runs, key=lambda run: run.get("stolen_share", 0))
+    share = worst.get("stolen_share", 0)
+    if share < STOLEN_THAT_COUNTS:
+        return []
+    return [f"stolen: the machine's host gave up to {100 * share:.0f} % of the processors' time to others "
+            f"({worst['hosts']} hosts at {worst['rate_gbps']:g} Gbit/s)"]  # fmt: skip
+
+
 def table(runs, burst=None):
     """Milliseconds (medians), and RATIO."""
     names = ["dense", *sparse_paths(runs)]
@@ -169,6 +180,7 @@ def table(runs, burst=None):
         lines.append(line)
     lines.append(f"ms: medians; x: {RATIO}")
     lines += burst_line(runs, burst)
+    lines += stolen_line(runs)
     lines += [f"*: the rate is in doubt: {doubt}" for run in runs for doubt in rate_doubts(run)]
     lines += train_lines([run for run in runs if "train" in run])
     doubtful = doubtful_rates(runs)

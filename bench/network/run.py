@@ -224,9 +224,11 @@ def measure(options, network, bits, scratch):
     before_runs = link.measure()
     run = {"hosts": network.hosts, "rate_gbps": bits / 1e9, "rtt_us": before_runs["rtt_us"],
            "burst_bytes": topology.burst_bytes(bits)}  # fmt: skip
-    before = network.sent_bytes()
+    (all_before, stolen_before), before = processors_time(), network.sent_bytes()
     run["perf"], run["command"] = perf(options, network.hosts, scratch / "perf.json")
     run["sent_bytes"] = [b - a for a, b in zip(before, network.sent_bytes())]
+    all_after, stolen_after = processors_time()
+    run["stolen_share"] = (stolen_after - stolen_before) / max(1, all_after - all_before)
     why = results.why_not(run, run["sent_bytes"])
     if why is not None:
         raise RuntimeError(why)
@@ -243,6 +245,13 @@ def measure(options, network, bits, scratch):
         except RuntimeError as error:  # the times stand without it
             print(f"costs were not measured: {error}", file=sys.stderr)
     return run
+
+
+def processors_time():
+    """(all of it, what the host of a virtual machine gave to others), in units of /proc/stat."""
+    with open("/proc/stat", encoding="ascii") as file:
+        ticks = [int(word) for word in file.readline().split()[1:9]]
+    return sum(ticks), ticks[7]
 
 
 def about_here(options):

@@ -127,6 +127,15 @@ class Network(unittest.TestCase):
             del each["burst_bytes"]  # none that is known
         self.assertNotIn("burst", results.table(rows))
 
+    def test_stolen_time_is_told(self):
+        runs = [run_of(1, 40, 2), {**run_of(10, 8, 2), "stolen_share": 0.01}]
+        self.assertNotIn("stolen", results.table(runs))
+        runs.append({**run_of(25, 8, 2), "stolen_share": 0.2})
+        self.assertIn("up to 20 % of the processors' time to others (4 hosts at 25 Gbit/s)", results.table(runs))
+        everything, stolen = run.processors_time()
+        self.assertGreater(everything, 0)
+        self.assertLess(stolen, everything)
+
     def test_bursts_are_short_on_slow_links(self):
         self.assertEqual([topology.burst_bytes(rate) for rate in (1e6, 1e8, 1e9, 1e11)],
                          [12_288, 25_000, 98_304, 98_304])  # fmt: skip
