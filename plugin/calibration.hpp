@@ -21,7 +21,7 @@ namespace sparccl {
                                              const CommunicatorOptions& options, Stream stream);
 
 /// Measures. Collective: all ranks at once, as in a training step. Of each figure the slowest
-/// rank's counts. Takes about a second in shared memory; on slow networks small messages and
+/// rank's counts. Takes one to two seconds in shared memory; on slow networks small messages and
 /// few entries have to do. Allocates. Waits for the stream. Not in a Group, nor while the stream is
 /// being captured.
 [[nodiscard]] Costs probe(Communicator::Impl& communicator, Stream stream);
