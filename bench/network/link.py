@@ -77,9 +77,12 @@ def measure(seconds=1.0):
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["serve"]:
-        serve()
-    elif sys.argv[1:2] == ["ask"] and len(sys.argv) == 4:
-        ask(sys.argv[2], float(sys.argv[3]))
-    else:
-        raise SystemExit(__doc__)
+    try:
+        if sys.argv[1:2] == ["serve"]:
+            serve()
+        elif sys.argv[1:2] == ["ask"] and len(sys.argv) == 4:
+            ask(sys.argv[2], float(sys.argv[3]))
+        else:
+            raise SystemExit(__doc__)
+    except KeyboardInterrupt:  # with who started it, which says so
+        sys.exit(130)

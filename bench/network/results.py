@@ -74,12 +74,12 @@ def why_not(run, sent):
     least = 0.9 * least_bytes(run)
     if min(sent) < least:
         return (
-            f"{run['hosts']} hosts at {run['rate_gbps']:g} Gbit/s: expected at least {least:.3g} bytes "
+            f"expected at least {least:.3g} bytes "
             f"on every link, found {min(sent):.3g}: the ranks talked some other way"
         )
     wrong = sum(row["wrong"] or 0 for row in run["perf"]["rows"])
     if wrong:
-        return f"{run['hosts']} hosts at {run['rate_gbps']:g} Gbit/s: {wrong} wrong entries"
+        return f"{wrong} wrong entries"
     return None
 
 
@@ -154,7 +154,7 @@ def burst_line(runs, burst):
 
 def stolen_line(runs):
     """A virtual machine's: times of such a row are of a slower one."""
-    worst = max(runs, key=lambda run: run.get("stolen_share", 0))
+    worst = max(runs, key=lambda run: run.get("stolen_share", 0), default={})
     share = worst.get("stolen_share", 0)
     if share < STOLEN_THAT_COUNTS:
         return []
@@ -196,8 +196,11 @@ if __name__ == "__main__":
         with open(sys.argv[1], encoding="utf-8") as file:
             found = json.load(file)
         print(table(found["runs"], found.get("burst_bytes")))
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise SystemExit(f"results.py: {error}") from error
+    except ValueError as error:
+        raise SystemExit(f"results.py: {sys.argv[1]}: expected what bench/network/run --json writes, "
+                         f"found {error}") from error  # fmt: skip
     except (KeyError, TypeError) as error:
         raise SystemExit(f"results.py: {sys.argv[1]}: expected what bench/network/run --json writes, "
                          f"missed {error}") from error  # fmt: skip

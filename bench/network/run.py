@@ -366,8 +366,8 @@ def main(words):
                         write(options, [], not_reached(cases))
                     runs.append(measure(options, network, bits, scratch))
             except RuntimeError as error:  # no figure of that one, but of the others
-                failures.append(str(error))
-                print(f"not measured: {error}", file=sys.stderr)
+                failures.append(f"{hosts} hosts at {bits / 1e9:g} Gbit/s: {error}")
+                print(f"not measured: {failures[-1]}", file=sys.stderr)
             write(options, runs, failures + not_reached(cases[i + 1 :]))
     except KeyboardInterrupt:
         status = 130

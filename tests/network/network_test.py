@@ -130,6 +130,7 @@ class Network(unittest.TestCase):
     def test_stolen_time_is_told(self):
         runs = [run_of(1, 40, 2), {**run_of(10, 8, 2), "stolen_share": 0.01}]
         self.assertNotIn("stolen", results.table(runs))
+        self.assertNotIn("stolen", results.table([]))  # of an interrupted run
         runs.append({**run_of(25, 8, 2), "stolen_share": 0.2})
         self.assertIn("up to 20 % of the processors' time to others (4 hosts at 25 Gbit/s)", results.table(runs))
         everything, stolen = run.processors_time()
