@@ -135,7 +135,7 @@ class Comparison:
                       lambda gbps: f"{gbps:.4g} Gbit/s")
 
     def tell(self, hosts, name, predicted, measured, show, calls=None):
-        """calls: the shortest and the longest of which measured is the median."""
+        """calls: the shortest and the longest behind `measured`."""
         error = predicted / measured - 1
         spread = f" ({show(calls[0])} to {show(calls[1])})" if calls else ""
         self.errors.setdefault(hosts, []).append(abs(error))

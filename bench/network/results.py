@@ -12,11 +12,10 @@ from breakeven import crossing
 # figure: they may be of different minutes.
 RATIO = "times faster than dense: the median of the ratios of neighbouring blocks (rows' speedup)"
 
-
 # Dense calls cannot be faster than the link: beyond this the look at the link was of another moment.
 MORE_THAN_REACHED = 0.05
-STOLEN_THAT_COUNTS = 0.02
 ENOUGH_OF_ASKED = 0.8  # below it the processors were the limit, or somebody else's work
+STOLEN_THAT_COUNTS = 0.02  # of the processors' time; below it, it is not told
 
 
 def rows_of(run):
@@ -73,10 +72,8 @@ def why_not(run, sent):
     """What makes a run no measurement, or None. sent: bytes of each host while it ran."""
     least = 0.9 * least_bytes(run)
     if min(sent) < least:
-        return (
-            f"expected at least {least:.3g} bytes "
-            f"on every link, found {min(sent):.3g}: the ranks talked some other way"
-        )
+        return (f"expected at least {least:.3g} bytes on every link, found {min(sent):.3g}: "
+                "the ranks talked some other way")  # fmt: skip
     wrong = sum(row["wrong"] or 0 for row in run["perf"]["rows"])
     if wrong:
         return f"{wrong} wrong entries"

@@ -14,9 +14,9 @@ SWITCH = PREFIX + "switch"
 DEVICE = "v0"  # in each host
 LOCK = "/run/lock/sparccl-network.lock"
 
-# tbf lets so much through at once: messages of a sparse step are short, and what passes at once is not
-# shaped. What the link carries in BURST_SECONDS, less than which timers that are late would take from the
-# rate; and a segment of TCP offload and a half at most, at least two small ones.
+# tbf lets so much through at once, and what passes at once is not shaped: messages of a sparse step are
+# short. So it is what the link carries in BURST_SECONDS (with less, timers that are late cost some of the
+# rate), at most a whole segment of TCP offload and a half, at least one of 8 KiB and a half.
 MOST_BURST_BYTES = 96 * 1024
 LEAST_BURST_BYTES = 12 * 1024
 BURST_SECONDS = 2e-3

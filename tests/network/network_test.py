@@ -140,6 +140,7 @@ class Network(unittest.TestCase):
     def test_bursts_are_short_on_slow_links(self):
         self.assertEqual([topology.burst_bytes(rate) for rate in (1e6, 1e8, 1e9, 1e11)],
                          [12_288, 25_000, 98_304, 98_304])  # fmt: skip
+        self.assertEqual([topology.segment_bytes(rate) for rate in (1e6, 1e9)], [8192, 65_536])
         for words in topology.shaping(1e8, 0):
             self.assertEqual(words[words.index("burst") + 1], "25000")
 
